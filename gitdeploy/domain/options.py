@@ -1,0 +1,70 @@
+"""Push options: `git push -o reason="fixes the header" -o wait …` (git-push(1))."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from gitdeploy.errors import Invalid
+
+REASON_MAX = 1000
+_FLAGS = ("wait", "detach", "cancel-on-hangup", "dry-run", "skip", "no-cache")
+_VALUES = ("reason", "env")
+_LATER = ("at", "only", "config", "snapshot", "force-schema", "ticket")
+
+
+@dataclass(frozen=True)
+class Options:
+    reason: str = ""
+    env: str = ""
+    wait: bool = False
+    detach: bool = False
+    cancel_on_hangup: bool = False
+    dry_run: bool = False
+    skip: bool = False
+    no_cache: bool = False
+
+    def as_list(self) -> list[str]:
+        """The same options as they were pushed, so that they can be kept and parsed again."""
+        said = [f"{name}={getattr(self, name)}" for name in _VALUES if getattr(self, name)]
+        return said + [flag for flag in _FLAGS if getattr(self, flag.replace("-", "_"))]
+
+
+def parse(pushed: Iterable[str]) -> Options:
+    """Raises Invalid on an unknown option, naming the nearest known one."""
+    said: dict[str, Any] = {}
+    for text in pushed:
+        name, equals, value = text.partition("=")
+        if name in _FLAGS:
+            if equals:
+                raise Invalid(f"The push option {name} takes no value.", f"Say: -o {name}")
+            said[name.replace("-", "_")] = True
+        elif name in _VALUES:
+            said[name] = _value(name, value)
+        elif name in _LATER:
+            raise Invalid(f"The push option {name} is not available in this version.", "Push without it.")
+        else:
+            raise Invalid(f"Unknown push option {name[:80]!r}.", _nearest(name))
+    options = Options(**said)
+    if options.wait and options.detach:
+        raise Invalid("The push options wait and detach contradict each other.", "Say one of them.")
+    return options
+
+
+def _value(name: str, value: str) -> str:
+    if not value:
+        raise Invalid(f"The push option {name} needs a value.", f"Say: -o {name}=…")
+    if len(value) > REASON_MAX:
+        raise Invalid(
+            f"The push option {name} has {len(value)} characters.", f"At most {REASON_MAX} are kept."
+        )
+    return value
+
+
+def _nearest(name: str) -> str:
+    close = difflib.get_close_matches(name, (*_FLAGS, *_VALUES), n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean {close[0]}?"
+    return "The options are: " + ", ".join((*(f"{value}=…" for value in _VALUES), *_FLAGS)) + "."

@@ -1,0 +1,84 @@
+"""The record that an environment was pointed at an artifact, and what "previous" means.
+
+pending -> live -> superseded | rolled_back
+pending -> failed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+KINDS = ("deploy", "promote", "rollback", "redeploy", "restore")
+STATES = ("pending", "live", "superseded", "rolled_back", "failed")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A row of the ledger. `number` counts per site; `origin` is the number of the release that first put
+    this artifact here (itself, unless this is a rollback). Times are UTC ISO 8601.
+    """
+
+    id: str
+    site: str
+    number: int
+    env: str
+    kind: str
+    state: str
+    commit: str
+    subject: str
+    build: str
+    artifact: str
+    actor: str
+    created_at: str
+    origin: int
+    mark: str = ""
+    reason: str = ""
+    pinned: bool = False
+    live_at: str | None = None
+    ended_at: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"r{self.number}"
+
+    @property
+    def served(self) -> bool:
+        return self.live_at is not None
+
+
+def previous(history: Iterable[Release]) -> Release | None:
+    """The release that `rollback/previous` goes to, given one environment's releases in any order.
+
+    Read as a stack: a release that goes live lies on top; a rollback takes off everything above its target,
+    because that is what it rejected. Previous is what lies under the top, so rolling back twice goes back
+    two, and never lands on what was just rejected. Releases marked bad are passed over.
+    Ordered by release number, which is the order of serving: clocks play no part.
+    """
+    by_number = {release.number: release for release in history if release.served}
+    stack: list[int] = []
+    for number in sorted(by_number):
+        release = by_number[number]
+        if release.kind == "rollback" and release.origin in stack:
+            del stack[stack.index(release.origin) + 1 :]
+        else:
+            stack.append(release.origin if release.origin in by_number else number)
+    for number in reversed(stack[:-1]):
+        candidate = by_number[number]
+        if candidate.mark != "bad" and candidate.artifact != by_number[stack[-1]].artifact:
+            return candidate
+    return None
+
+
+def worth_keeping(history: Iterable[Release], *, keep: int) -> frozenset[int]:
+    """The numbers whose bytes retention must not touch: live, pinned, pending, what a rollback would go to,
+    and the last `keep` that served. A release that never served counts for nothing.
+    """
+    releases = sorted(history, key=lambda release: release.number)
+    kept = {one.number for one in releases if one.state in ("live", "pending") or one.pinned}
+    if (last_good := previous(releases)) is not None:
+        kept.add(last_good.number)
+    good = [one for one in releases if one.served and one.mark != "bad"]
+    kept.update(one.number for one in good[-keep:])
+    by_number = {one.number: one for one in releases}
+    return frozenset(kept | {by_number[n].origin for n in kept if by_number[n].origin in by_number})
