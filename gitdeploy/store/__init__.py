@@ -1,0 +1,1 @@
+"""Remembers: the ledger, blobs, artifacts, signatures. Knows nothing of git."""

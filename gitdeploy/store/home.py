@@ -1,0 +1,70 @@
+"""Where everything lies below `GITDEPLOY_HOME`. The one place that knows the folder names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    root: Path
+
+    @property
+    def ledger(self) -> Path:
+        """SQLite, written by the daemon alone."""
+        return self.root / "ledger.db"
+
+    @property
+    def repos(self) -> Path:
+        """`repos/<site>.git`: bare repositories."""
+        return self.root / "repos"
+
+    @property
+    def hooks(self) -> Path:
+        """The one hooks folder that every repository uses through core.hooksPath."""
+        return self.root / "hooks"
+
+    @property
+    def git_config(self) -> Path:
+        """The settings that every repository includes; written anew at every start."""
+        return self.root / "git.config"
+
+    @property
+    def store(self) -> Path:
+        """`blobs/ab/<sha256>`, `artifacts/<root>/…`, `trees/<node>/`: see docs/store-format.md."""
+        return self.root / "store"
+
+    @property
+    def sites(self) -> Path:
+        """`sites/<site>/<env>/`: `current` -> `slots/<slot>`."""
+        return self.root / "sites"
+
+    @property
+    def live(self) -> Path:
+        """`live/<host>` -> `../sites/<site>/<env>`: the edge's routing table."""
+        return self.root / "live"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def run(self) -> Path:
+        """Sockets, pid files, locks: nothing here matters after a reboot."""
+        return self.root / "run"
+
+    @property
+    def logs(self) -> Path:
+        """`logs/builds/<build>.log`, `logs/edge.log`, …"""
+        return self.root / "logs"
+
+    @property
+    def work(self) -> Path:
+        """`work/<build>/`: a build's private folder, gone when the build ends."""
+        return self.root / "work"
+
+    @property
+    def cache(self) -> Path:
+        """`cache/<site>/`: what builds keep between runs; may be deleted at any time."""
+        return self.root / "cache"

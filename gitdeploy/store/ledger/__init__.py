@@ -1,0 +1,107 @@
+"""The ledger: what happened and what is wanted, in one SQLite file that the daemon alone writes.
+
+Rows are the frozen dataclasses of `domain`; a column is a field. Every verb that changes more than one row
+does so inside `with ledger.atomic():`. Threads share the one connection under a lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from gitdeploy.domain.access import Grant, Key, Token
+from gitdeploy.domain.build import Build
+from gitdeploy.domain.config import ConfigVersion
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.head import Head
+from gitdeploy.domain.push import PendingPush
+from gitdeploy.domain.release import Release
+from gitdeploy.domain.site import Site
+from gitdeploy.domain.switch import SwitchRecord
+from gitdeploy.errors import Failed
+from gitdeploy.store.ledger.events import Events
+from gitdeploy.store.ledger.rows import Rows
+from gitdeploy.store.ledger.schema import migrations
+
+
+class Ledger:
+    """Open with a path; raises Failed with what to do when the file cannot be read as a ledger."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        try:
+            path.touch(mode=0o600)
+            connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+            self.db = Database(connection)
+            migrations.apply(self.db)
+        except sqlite3.Error as error:
+            raise _refusal(error, path) or Failed(f"The ledger {path} cannot be opened: {error}.") from error
+        self.sites = Rows(self, "sites", Site, key=("name",))
+        self.environments = Rows(self, "environments", Environment, key=("site", "name"))
+        self.builds = Rows(self, "builds", Build, key=("id",))
+        self.releases = Rows(self, "releases", Release, key=("id",))
+        self.pushes = Rows(self, "pushes", PendingPush, key=("id", "ref"))
+        self.configs = Rows(self, "configs", ConfigVersion, key=("site", "env", "number"))
+        self.heads = Rows(self, "heads", Head, key=("site", "ref"))
+        self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
+        self.grants = Rows(self, "grants", Grant, key=("actor", "site"))
+        self.tokens = Rows(self, "tokens", Token, key=("id",))
+        self.keys = Rows(self, "keys", Key, key=("id",))
+        self.events = Events(self)
+
+    @contextlib.contextmanager
+    def atomic(self) -> Iterator[None]:
+        """All or nothing; other threads wait. Nested blocks are savepoints."""
+        with self._lock, self._said(), self.db.atomic():
+            yield
+
+    def query(self, sql: str, values: tuple[object, ...] = ()) -> list[dict[str, object]]:
+        with self._lock, self._said():
+            return list(self.db.query(sql, values))
+
+    def execute(self, sql: str, values: tuple[object, ...] = ()) -> int:
+        """Run one statement and say how many rows it changed."""
+        with self._lock, self._said():
+            return int(self.db.conn.execute(sql, values).rowcount)
+
+    def check(self) -> str:
+        """SQLite's own verdict: "ok" or the first problem."""
+        return str(self.query("PRAGMA quick_check(1)")[0]["quick_check"])
+
+    def close(self) -> None:
+        with self._lock:
+            self.db.conn.close()
+
+    @contextlib.contextmanager
+    def _said(self) -> Iterator[None]:
+        """What the disk refuses is a failure that a user may see, with a sentence of its own."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if (refusal := _refusal(error, self._path)) is None:
+                raise
+            raise refusal from error
+
+
+def _refusal(error: sqlite3.Error, path: Path) -> Failed | None:
+    """The sentence for what SQLite says of the disk or the file; None for a mistake of ours."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return Failed("The disk is full, so the ledger cannot be written.", "Free space, and try again.")
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return Failed(f"The ledger {path} cannot be written: {error}.", "Check the disk and its free space.")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return Failed(
+            f"The ledger {path} cannot be read: {error}.",
+            "Restore it from a backup, or move it away and run: gitdeploy recover",
+        )
+    return None

@@ -1,0 +1,80 @@
+"""The ledger's tables. A change of the schema is a new migration; one that has been released is never edited."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("gitdeploy")
+
+_FIRST = """
+CREATE TABLE sites (
+  name TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL, created_by TEXT NOT NULL,
+  policy TEXT, last_release INTEGER NOT NULL, lock TEXT NOT NULL
+);
+CREATE TABLE environments (
+  site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, name TEXT NOT NULL,
+  kind TEXT NOT NULL, branch TEXT NOT NULL, folder TEXT NOT NULL, created_at TEXT NOT NULL,
+  state TEXT NOT NULL, "release" INTEGER, expires_at TEXT, PRIMARY KEY (site, name), UNIQUE (site, folder)
+);
+CREATE TABLE builds (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  "commit" TEXT NOT NULL, tree TEXT NOT NULL, ref TEXT NOT NULL, state TEXT NOT NULL, actor TEXT NOT NULL,
+  created_at TEXT NOT NULL, key TEXT NOT NULL, recipe TEXT NOT NULL, reused_from TEXT, artifact TEXT,
+  subject TEXT NOT NULL, started_at TEXT, finished_at TEXT, seconds REAL, error TEXT, push TEXT
+);
+CREATE INDEX builds_by_key ON builds (site, key, state);
+CREATE INDEX builds_by_commit ON builds (site, "commit");
+CREATE INDEX builds_by_state ON builds (state);
+CREATE INDEX builds_by_artifact ON builds (artifact);
+CREATE TABLE releases (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  number INTEGER NOT NULL, env TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, "commit" TEXT NOT NULL,
+  subject TEXT NOT NULL, build TEXT NOT NULL, artifact TEXT NOT NULL, actor TEXT NOT NULL,
+  created_at TEXT NOT NULL, origin INTEGER NOT NULL, mark TEXT NOT NULL, reason TEXT NOT NULL,
+  pinned INTEGER NOT NULL, live_at TEXT, ended_at TEXT, UNIQUE (site, number)
+);
+CREATE INDEX releases_by_env ON releases (site, env, number);
+CREATE INDEX releases_by_state ON releases (state, site, env);
+CREATE TABLE pushes (
+  id TEXT NOT NULL, ref TEXT NOT NULL, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  old TEXT NOT NULL, new TEXT NOT NULL, actor TEXT NOT NULL, options TEXT NOT NULL, created_at TEXT NOT NULL,
+  PRIMARY KEY (id, ref)
+);
+CREATE TABLE configs (
+  site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, env TEXT NOT NULL,
+  number INTEGER NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL, sealed BLOB NOT NULL,
+  PRIMARY KEY (site, env, number)
+);
+CREATE TABLE heads (
+  site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, ref TEXT NOT NULL,
+  "commit" TEXT NOT NULL, PRIMARY KEY (site, ref)
+);
+CREATE TABLE switches (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  env TEXT NOT NULL, "release" INTEGER NOT NULL, old_slot TEXT, new_slot TEXT NOT NULL, refs TEXT NOT NULL,
+  phase TEXT NOT NULL, created_at TEXT NOT NULL
+);
+CREATE INDEX switches_by_phase ON switches (phase, site, env);
+CREATE TABLE grants (actor TEXT NOT NULL, site TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (actor, site));
+CREATE TABLE tokens (
+  id TEXT PRIMARY KEY, actor TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL,
+  expires_at TEXT, revoked_at TEXT, used_at TEXT
+);
+CREATE TABLE keys (
+  id TEXT PRIMARY KEY, actor TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL UNIQUE,
+  comment TEXT NOT NULL, created_at TEXT NOT NULL
+);
+CREATE TABLE events (
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at TEXT NOT NULL, site TEXT NOT NULL, env TEXT NOT NULL,
+  actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, data TEXT NOT NULL, prev TEXT NOT NULL,
+  hash TEXT NOT NULL
+);
+CREATE INDEX events_by_site ON events (site, number);
+"""
+
+
+@migrations()
+def first(db: Database) -> None:
+    for statement in _FIRST.split(";\n"):
+        if statement.strip():
+            db.conn.execute(statement)
