@@ -1,0 +1,1 @@
+"""Receives and reads: repositories, history, export, transport. Knows nothing of releases."""
