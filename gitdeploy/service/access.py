@@ -1,0 +1,166 @@
+"""Who is asking, and what they may do."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import secrets
+import shlex
+import sys
+
+from gitdeploy.domain.access import Grant, Key, Token
+from gitdeploy.domain.names import ActorName
+from gitdeploy.domain.role import EVERY_SITE, Actor, Role
+from gitdeploy.errors import Busy, Failed, Invalid, NotFound, Refused
+from gitdeploy.service.context import Context
+from gitdeploy.store import clock, durable, ids
+
+PREFIX = "gd_live_"
+_KEY_KINDS = (
+    "ssh-ed25519", "sk-ssh-ed25519@openssh.com", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521", "sk-ecdsa-sha2-nistp256@openssh.com", "ssh-rsa",
+)  # fmt: skip
+
+
+def by_token(ctx: Context, secret: str) -> Actor:
+    """Whose token this is. Raises Refused, saying why, for one that is unknown, revoked or expired."""
+    hint = "Make one on the server with: gitdeploy token create ACTOR"
+    found = ctx.ledger.tokens.one(hash=_hash(secret)) if secret.startswith(PREFIX) else None
+    if found is None:
+        raise Refused("This token is not known here.", hint)
+    if found.revoked_at is not None:
+        raise Refused(f"This token of {found.actor} was revoked.", hint)
+    if found.expires_at is not None and found.expires_at <= clock.now():
+        raise Refused(f"This token of {found.actor} expired at {found.expires_at}.", hint)
+    if (found.used_at or "")[:16] != clock.now()[:16]:  # to the minute: not every request is worth a write
+        with contextlib.suppress(Failed):  # a full disk keeps nobody from fetching
+            ctx.ledger.tokens.change(found, used_at=clock.now())
+    return by_name(ctx, found.actor)
+
+
+def by_key(ctx: Context, id: str) -> Actor:
+    found = ctx.ledger.keys.get(id)
+    if found is None:
+        raise Refused("This SSH key is not known here any more.", "Add it with: gitdeploy key add ACTOR")
+    return by_name(ctx, found.actor)
+
+
+def by_name(ctx: Context, name: str) -> Actor:
+    grants = ctx.ledger.grants.where(actor=name)
+    return Actor(name, tuple((one.site, Role.parse(one.role)) for one in grants))
+
+
+def grant(ctx: Context, actor: Actor, name: str, role: Role, site: str = EVERY_SITE) -> Grant:
+    """Give `name` a role, in place of the one they held there. Nobody gives more than they have."""
+    actor.need(max(Role.ADMIN, role), site, "change who may do what")
+    if site != EVERY_SITE:
+        ctx.site(site)
+    row = Grant(ActorName.parse(name), site, str(role))
+    with ctx.ledger.atomic():
+        if (old := ctx.ledger.grants.get(name, site)) is not None:
+            ctx.ledger.grants.remove(old)
+        ctx.ledger.grants.add(row)
+        ctx.event("access.granted", actor=actor.name, site=site, subject=name, data={"role": str(role)})
+    return row
+
+
+def revoke(ctx: Context, actor: Actor, name: str, site: str = EVERY_SITE) -> None:
+    actor.need(Role.ADMIN, site, "change who may do what")
+    found = ctx.ledger.grants.get(name, site)
+    if found is None:
+        raise NotFound(f"{name} has no role on {site}.", "See: gitdeploy access list")
+    with ctx.ledger.atomic():
+        ctx.ledger.grants.remove(found)
+        ctx.event("access.revoked", actor=actor.name, site=site, subject=name)
+
+
+def grants(ctx: Context, actor: Actor, site: str = "") -> list[Grant]:
+    actor.need(Role.ADMIN, site or EVERY_SITE, "see who may do what")
+    rows = ctx.ledger.grants.where(order="actor, site")
+    return [one for one in rows if not site or one.site in (site, EVERY_SITE)]
+
+
+def create_token(ctx: Context, actor: Actor, name: str, *, seconds: int = 0) -> tuple[Token, str]:
+    """A new token for `name`, and its secret, which is shown this once and never kept."""
+    if actor.name != name:
+        actor.need(Role.ADMIN, EVERY_SITE, "make tokens for others")
+    secret = PREFIX + secrets.token_urlsafe(24)
+    expires = clock.later(seconds) if seconds else None
+    with ctx.ledger.atomic():
+        row = ctx.ledger.tokens.add(
+            Token(ids.new("tok"), ActorName.parse(name), _hash(secret), clock.now(), expires)
+        )
+        ctx.event("token.created", actor=actor.name, subject=row.id, data={"for": name})
+    return row, secret
+
+
+def tokens(ctx: Context, actor: Actor) -> list[Token]:
+    actor.need(Role.ADMIN, EVERY_SITE, "see tokens")
+    return ctx.ledger.tokens.where(order="created_at DESC")
+
+
+def revoke_token(ctx: Context, actor: Actor, id: str) -> Token:
+    found = ctx.ledger.tokens.get(id)
+    if found is None:
+        raise NotFound(f"There is no token {id[:40]!r}.", "See: gitdeploy token list")
+    if actor.name != found.actor:
+        actor.need(Role.ADMIN, EVERY_SITE, "revoke tokens of others")
+    with ctx.ledger.atomic():
+        ctx.event("token.revoked", actor=actor.name, subject=id)
+        return ctx.ledger.tokens.change(found, revoked_at=clock.now())
+
+
+def add_key(ctx: Context, actor: Actor, name: str, line: str) -> Key:
+    """`line` is one line of an OpenSSH public key file: `ssh-ed25519 AAAA… comment`."""
+    actor.need(Role.ADMIN, EVERY_SITE, "add keys")
+    kind, body, comment = ([*line.split(maxsplit=2), "", "", ""])[:3]
+    try:
+        said = base64.b64decode(body, validate=True)
+    except binascii.Error:
+        said = b""
+    if kind not in _KEY_KINDS or said[4 : 4 + len(kind)] != kind.encode() or "\n" in comment.strip():
+        raise Invalid(
+            "This is not an SSH public key.", "Give the line of a file such as ~/.ssh/id_ed25519.pub"
+        )
+    if (old := ctx.ledger.keys.one(body=body)) is not None:
+        raise Busy(
+            f"This key belongs to {old.actor} already.", f"Remove it first: gitdeploy key remove {old.id}"
+        )
+    with ctx.ledger.atomic():
+        key = Key(ids.new("key"), ActorName.parse(name), kind, body, comment.strip()[:100], clock.now())
+        ctx.event("key.added", actor=actor.name, subject=key.id, data={"for": name})
+        ctx.ledger.keys.add(key)
+    write_authorized_keys(ctx)
+    return key
+
+
+def write_authorized_keys(ctx: Context) -> None:
+    """`keys/authorized_keys` for sshd(8): each key may do one thing, which is to knock at our SSH door."""
+    program = f"{shlex.quote(sys.executable)} -P -m gitdeploy --home {shlex.quote(str(ctx.home.root))} ssh"
+    lines = []
+    for key in ctx.ledger.keys.where(order="id"):
+        command = f"{program} {key.id}".replace("\\", "\\\\").replace('"', '\\"')
+        lines.append(f'restrict,command="{command}" {key.kind} {key.body} {key.actor}\n')
+    durable.write_file(ctx.home.keys / "authorized_keys", "".join(lines).encode(), mode=0o600)
+
+
+def keys(ctx: Context, actor: Actor) -> list[Key]:
+    actor.need(Role.ADMIN, EVERY_SITE, "see keys")
+    return ctx.ledger.keys.where(order="created_at DESC")
+
+
+def remove_key(ctx: Context, actor: Actor, id: str) -> None:
+    actor.need(Role.ADMIN, EVERY_SITE, "remove keys")
+    found = ctx.ledger.keys.get(id)
+    if found is None:
+        raise NotFound(f"There is no key {id[:40]!r}.", "See: gitdeploy key list")
+    with ctx.ledger.atomic():
+        ctx.ledger.keys.remove(found)
+        ctx.event("key.removed", actor=actor.name, subject=id)
+    write_authorized_keys(ctx)
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

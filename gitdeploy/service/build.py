@@ -1,0 +1,303 @@
+"""Builds: found again when the same thing was built before, made otherwise; listed, followed, cancelled."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gitdeploy.build import builder, workspace
+from gitdeploy.build import log as logs
+from gitdeploy.build.detect import detect
+from gitdeploy.build.log import BuildLog
+from gitdeploy.domain.build import OPEN, Build
+from gitdeploy.domain.config import Config
+from gitdeploy.domain.digest import Digest
+from gitdeploy.domain.manifest import Manifest
+from gitdeploy.domain.names import PRODUCTION, build_label
+from gitdeploy.domain.recipe import APP, Recipe, build_key
+from gitdeploy.domain.role import Actor, Role
+from gitdeploy.domain.settings import Settings
+from gitdeploy.domain.site import Site
+from gitdeploy.errors import Failed, GitdeployError, Invalid, NotFound
+from gitdeploy.git import export
+from gitdeploy.git.repository import CommitInfo
+from gitdeploy.service import config, policy, publishing, serving
+from gitdeploy.service.context import Context
+from gitdeploy.service.queue import Job, Leash, Stopped
+from gitdeploy.service.teller import Teller
+from gitdeploy.store import clock, ids
+from gitdeploy.store.publish import Published
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A commit that is to be built for `ref`. `afresh` builds even what was built before."""
+
+    site: Site
+    commit: CommitInfo
+    ref: str
+    actor: str
+    teller: Teller
+    gone: Callable[[], bool] = field(default=lambda: False)
+    afresh: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished build. `reused`: nothing had to be built. `fresh`: the blobs that building it wrote."""
+
+    build: Build
+    reused: bool
+    fresh: frozenset[Digest] = frozenset()
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a build will do, known before it starts."""
+
+    settings: Settings
+    recipe: Recipe
+    given: Config
+    key: str
+
+
+def ensure(ctx: Context, wanted: Wanted) -> Made:
+    """The build of a commit: the one there is, the one under way, or a new one.
+
+    Raises Invalid when the commit says nothing that can be built, Failed with the reason when a build fails,
+    Stopped when it was cancelled or superseded.
+    """
+    work = _plan(ctx, wanted)
+    if not wanted.afresh and (found := _find(ctx, wanted, work)) is not None:
+        return found
+    job, is_new = ctx.queue.join_or_begin(
+        "" if wanted.afresh else work.key, wanted.site.name, lambda: _begin(ctx, wanted, work)
+    )
+    if not is_new:
+        wanted.teller.detail(f"already being built as {job.id}, following it")
+        for chunk in job.log.follow():
+            wanted.teller.raw(chunk)
+        job.done.wait()
+        finished = ctx.ledger.builds.get(job.id)
+        if job.stop and job.own_reason and job.ref != wanted.ref:
+            return ensure(ctx, wanted)  # what ended it says nothing about this branch
+        if finished is None or finished.state != "built":
+            raise Failed(
+                finished.error if finished and finished.error else f"The build {job.id} did not finish."
+            )
+        return _find(ctx, wanted, work) or Made(finished, reused=True)
+    try:
+        return _run(ctx, wanted, work, job)
+    finally:
+        ctx.queue.leave(job)
+
+
+def key_of(ctx: Context, site: Site, commit: str) -> str:
+    """What a build of this commit would be found by; "" when the commit cannot be built any more."""
+    try:
+        info = ctx.repository(site.name).commit(commit)
+        return _plan(ctx, Wanted(site, info, "", "", Teller())).key
+    except GitdeployError:
+        return ""
+
+
+def listing(ctx: Context, site: Site, *, limit: int = 50, before: str = "~") -> list[Build]:
+    """Newest first; `before` is the id of the last one already seen."""
+    test = "id < '" + "".join(one for one in before if one.isalnum() or one in "_~") + "'"
+    return ctx.ledger.builds.where(site=site.name, order="id DESC", limit=limit, sql=test)
+
+
+def show(ctx: Context, actor: Actor, id: str) -> Build:
+    """By id; a unique beginning of one is enough."""
+    clean = "".join(one for one in id if one.isalnum() or one == "_")
+    found = ctx.ledger.builds.where(limit=2, sql=f"id LIKE '{clean}%'") if len(clean) >= 8 else []
+    if len(found) != 1 or actor.role(found[0].site) is None:
+        raise NotFound(f"There is no build {id[:40]!r}.", "See: gitdeploy builds SITE")
+    return found[0]
+
+
+def read_log(ctx: Context, build: Build, *, follow: bool = False) -> Iterator[bytes]:
+    """The log from its beginning; with `follow` until the build ends."""
+    job = ctx.queue.of(build.id)
+    if follow and job is not None:
+        return job.log.follow()
+    path = _log_path(ctx, build.id)
+    return logs.read(path) if path.exists() else iter(())
+
+
+def cancel(ctx: Context, actor: Actor, site: Site, target: str, teller: Teller) -> None:
+    """Cancel what is queued or building, by build id or by branch; waits until nothing of it is left."""
+    actor.need(Role.DEVELOPER, site.name, "cancel builds")
+    names = (target, f"refs/heads/{target}", target.upper().replace("BLD-", "bld_").replace("BLD_", "bld_"))
+    open_builds = ctx.ledger.builds.where(site=site.name, state=OPEN)
+    chosen = [one for one in open_builds if one.id in names or one.ref in names]
+    if not chosen:
+        raise NotFound(f"Nothing of {target!r} is queued or building.", f"See: gitdeploy builds {site.name}")
+    for one in chosen:
+        job = ctx.queue.of(one.id)
+        ctx.queue.cancel(one.id, f"cancelled by {actor.name}")
+        if job is not None and not job.done.wait(timeout=60):
+            raise Failed(f"{one.id} has not ended after 60 s.", "Look at its processes on the server.")
+        ctx.event("build.canceled", actor=actor.name, site=site.name, subject=one.id)
+        teller.step(f"canceled {one.id}; nothing of it runs any more")
+
+
+def _plan(ctx: Context, wanted: Wanted) -> Work:
+    repository = ctx.repository(wanted.site.name)
+    settings = policy.of_commit(repository, wanted.commit.id)
+    with repository.tree(wanted.commit.tree) as tree:
+        recipe = detect(tree, settings)
+    if recipe.kind == APP:
+        raise Invalid(
+            "This commit is a program to be started, and this version serves files only.",
+            'Say what files to publish: [build] command = "…" and output = "…" in gitdeploy.toml.',
+        )
+    identity = publishing.watched(repository, wanted.commit.tree, settings) or wanted.commit.tree
+    given = config.for_builds(ctx, wanted.site.name)
+    variables = {name: one.value for name, one in given.items()}
+    return Work(settings, recipe, given, build_key(identity, recipe, builder.builder_id(), variables))
+
+
+def _find(ctx: Context, wanted: Wanted, work: Work) -> Made | None:
+    """The newest finished build with this key whose files are all stored. Another commit with the same key gets a
+    row of its own that says whose artifact it took; the same commit needs none.
+    """
+    built = ctx.ledger.builds.where(
+        site=wanted.site.name, key=work.key, state="built", order="id DESC", limit=20
+    )
+    stored = [one for one in built if serving.stored(ctx, one)]
+    for one in stored:
+        if one.commit == wanted.commit.id:
+            return Made(one, reused=True)
+    if not stored:
+        return None
+    source = stored[0]
+    row = replace(
+        _row(wanted, work), state="built", reused_from=source.reused_from or source.id, artifact=source.artifact,
+        started_at=clock.now(), finished_at=clock.now(), seconds=0.0,
+    )  # fmt: skip
+    return Made(ctx.ledger.builds.add(row), reused=True)
+
+
+def _begin(ctx: Context, wanted: Wanted, work: Work) -> Job:
+    with ctx.ledger.atomic():
+        row = ctx.ledger.builds.add(_row(wanted, work))
+        ctx.event(
+            "build.queued", actor=wanted.actor, site=row.site, subject=row.id, data={"commit": row.commit}
+        )
+    path = _log_path(ctx, row.id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return Job(row.id, row.site, row.ref, work.key, BuildLog(path))
+
+
+def _run(ctx: Context, wanted: Wanted, work: Work, job: Job) -> Made:
+    row = ctx.ledger.builds.get(job.id)
+    assert row is not None
+    ctx.queue.supersede(job.site, job.ref, but=job.id)
+
+    def log(data: bytes) -> None:
+        job.log.write(data)
+        wanted.teller.raw(data)
+
+    started = time.monotonic()
+    try:
+        with ctx.queue.place(
+            job, waits=lambda ahead: wanted.teller.detail(f"waiting: {ahead} builds ahead"), gone=wanted.gone
+        ):
+            row = ctx.ledger.builds.change(row, state="building", started_at=clock.now())
+            teller = Teller(log)
+            teller.step(f"build {row.id}: {work.recipe.reason}")
+            with _make(ctx, wanted, work, job, log) as published:
+                publishing.attest(ctx, row, work.recipe, work.settings, published.manifest)
+                seconds = time.monotonic() - started
+                row = _built(ctx, row, published.manifest.root, seconds)
+            teller.detail(f"built in {seconds:.1f} s: {published.manifest.files} files")
+    except BaseException as error:
+        _over(ctx, row, error, time.monotonic() - started)
+        raise
+    _show_permalink(ctx, row, published.fresh)
+    return Made(row, reused=False, fresh=published.fresh)
+
+
+def _make(ctx: Context, wanted: Wanted, work: Work, job: Job, log: Callable[[bytes], None]) -> Published:
+    repository, recipe = ctx.repository(job.site), work.recipe
+    if not recipe.commands:
+        return publishing.straight_from_git(
+            ctx, job.site, repository, wanted.commit.tree, recipe, wanted.afresh
+        )
+    work_folder = ctx.home.work / job.id
+    try:
+        source = work_folder / "source"
+        source.mkdir(parents=True)
+        export.checkout(repository, wanted.commit.tree, source)
+        cache = ctx.home.cache / job.site
+        cache.mkdir(parents=True, exist_ok=True)
+        leash = Leash(ctx.queue, job, wanted.gone)
+        plain = {name: one.value for name, one in work.given.items() if not one.secret}
+        secret = {name: one.value for name, one in work.given.items() if one.secret}
+        output = builder.build(recipe, source, cache, log, leash, plain, secret, home=ctx.home.root)
+        if job.stop:
+            raise Stopped(job.stop, f"The build was {job.stop}: {job.why}.")
+        return publishing.from_folder(
+            ctx, output, source, recipe, None if wanted.afresh else _like(ctx, job.site)
+        )
+    except GitdeployError:
+        if job.stop:
+            raise Stopped(job.stop, f"The build was {job.stop}: {job.why}.") from None
+        raise
+    finally:
+        workspace.remove(work_folder)
+
+
+def _built(ctx: Context, row: Build, artifact: Digest, seconds: float) -> Build:
+    with ctx.ledger.atomic():
+        ctx.event(
+            "build.built", actor=row.actor, site=row.site, subject=row.id,
+            data={"commit": row.commit, "artifact": artifact},
+        )  # fmt: skip
+        return ctx.ledger.builds.change(
+            row, state="built", artifact=artifact, finished_at=clock.now(), seconds=seconds
+        )
+
+
+def _over(ctx: Context, row: Build, error: BaseException, seconds: float) -> None:
+    state = error.state if isinstance(error, Stopped) else "failed"
+    said = (
+        error.message
+        if isinstance(error, GitdeployError)
+        else f"gitdeploy met an error of its own: {error!r}"
+    )
+    with contextlib.suppress(Failed), ctx.ledger.atomic():  # a full disk: what stays open is ended later
+        ctx.ledger.builds.change(row, state=state, error=said, finished_at=clock.now(), seconds=seconds)
+        ctx.event(f"build.{state}", actor=row.actor, site=row.site, subject=row.id, data={"error": said})
+
+
+def _show_permalink(ctx: Context, row: Build, fresh: frozenset[Digest]) -> None:
+    live = ctx.ledger.releases.one(site=row.site, env=PRODUCTION, state="live")
+    serving.show(ctx, row, live, fresh, label=build_label(row.id))
+
+
+def _like(ctx: Context, site: str) -> Manifest | None:
+    """An artifact that the next one probably resembles: what both have is not written twice."""
+    for last in ctx.ledger.builds.where(site=site, state="built", order="id DESC", limit=3):
+        if serving.stored(ctx, last):
+            return ctx.store.load(Digest.parse(last.artifact or ""))
+    return None
+
+
+def _row(wanted: Wanted, work: Work) -> Build:
+    recipe = {"kind": work.recipe.kind, "commands": work.recipe.commands, "output": work.recipe.output,
+              "root": work.recipe.root, "reason": work.recipe.reason}  # fmt: skip
+    return Build(
+        id=ids.new("bld"), site=wanted.site.name, commit=wanted.commit.id, tree=wanted.commit.tree, ref=wanted.ref,
+        state="queued", actor=wanted.actor, created_at=clock.now(), key=work.key, recipe=json.dumps(recipe),
+        subject=wanted.commit.subject,
+    )  # fmt: skip
+
+
+def _log_path(ctx: Context, id: str) -> Path:
+    return ctx.home.logs / "builds" / f"{id}.log"

@@ -1,0 +1,91 @@
+"""What every verb works with: the open home."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gitdeploy.domain.head import Head
+from gitdeploy.domain.names import host
+from gitdeploy.domain.refs import ZERO
+from gitdeploy.errors import NotFound
+from gitdeploy.git.repository import Repository
+from gitdeploy.service.lane import Lanes
+from gitdeploy.service.server import Server
+from gitdeploy.store import clock, ids
+from gitdeploy.store.artifacts import Store
+from gitdeploy.store.home import Home
+from gitdeploy.store.ledger import Ledger
+from gitdeploy.store.vault import Vault
+
+if TYPE_CHECKING:
+    from gitdeploy.domain.release import Release
+    from gitdeploy.domain.site import Site
+    from gitdeploy.service.queue import BuildQueue
+
+
+@dataclass
+class Context:
+    """`listen` and `edge` are the addresses people use, such as `127.0.0.1:8470`; known once served. `untold` are
+    releases whose note could not be written yet.
+    """
+
+    home: Home
+    ledger: Ledger
+    store: Store
+    server: Server
+    queue: BuildQueue
+    vault: Vault
+    lanes: Lanes = field(default_factory=Lanes)
+    listen: str = ""
+    edge: str = ""
+    untold: list[Release] = field(default_factory=list)
+    notes_locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+
+    def site(self, name: str) -> Site:
+        found = self.ledger.sites.get(name)
+        if found is None:
+            raise NotFound(
+                f"There is no site {name!r}.", f"See: gitdeploy site list, or: gitdeploy site create {name}"
+            )
+        return found
+
+    def repository(self, site: str) -> Repository:
+        return Repository(self.home.repos / f"{site}.git")
+
+    def url(self, site: str, label: str = "") -> str:
+        port = self.edge.rpartition(":")[2]
+        suffix = "" if port in ("", "80") else f":{port}"
+        return f"http://{host(site, self.server.domain, label=label)}{suffix}/"
+
+    def event(
+        self,
+        action: str,
+        *,
+        actor: str,
+        site: str = "",
+        env: str = "",
+        subject: str = "",
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.ledger.events.add(
+            ids.new("evt"),
+            clock.now(),
+            action=action,
+            actor=actor,
+            site=site,
+            env=env,
+            subject=subject,
+            data=data,
+        )
+
+    def acted_on(self, site: str, ref: str, commit: str) -> None:
+        """Remember that a branch was acted on as it stands at `commit` (all zero: gone)."""
+        with self.ledger.atomic():
+            if (known := self.ledger.heads.get(site, ref)) is not None:
+                self.ledger.heads.remove(known)
+            if commit != ZERO:
+                self.ledger.heads.add(Head(site, ref, commit))

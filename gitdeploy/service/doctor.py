@@ -1,0 +1,146 @@
+"""Is everything as it should be? Each finding says what, how bad, and what to do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gitdeploy.build import sandbox
+from gitdeploy.domain.digest import Digest
+from gitdeploy.errors import GitdeployError
+from gitdeploy.git import repository as repositories
+from gitdeploy.runtime.edge import driver
+from gitdeploy.service.context import Context
+from gitdeploy.service.journal import live_release, unsettled
+from gitdeploy.service.teller import Teller
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`level` is ok, note, warning or problem."""
+
+    name: str
+    level: str
+    said: str
+    hint: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def examine(ctx: Context) -> list[Finding]:
+    found: list[Finding] = []
+    for check in (_git, _ledger, _events, _disk, _edge, _isolation, _hooks, _switches, _live):
+        found.extend(_tried(check, ctx))
+    return found
+
+
+def check_store(ctx: Context, teller: Teller) -> dict[str, Any]:
+    """Read everything in the store; `{checked, problems: [{what, releases}]}`."""
+    teller.step("reading everything in the store")
+    problems = ctx.store.scrub()
+    for problem in problems:
+        teller.problem(str(problem))
+    teller.step(f"{len(problems)} problems" if problems else "the store is whole")
+    return {"problems": [str(problem) for problem in problems]}
+
+
+def _tried(check: Callable[[Context], Iterator[Finding]], ctx: Context) -> list[Finding]:
+    try:
+        return list(check(ctx))
+    except GitdeployError as error:
+        return [Finding(check.__name__.strip("_"), "problem", error.message, error.hint)]
+
+
+def _git(_: Context) -> Iterator[Finding]:
+    version = repositories.git_version()
+    text = ".".join(map(str, version))
+    if version < repositories.OLDEST_GIT:
+        yield Finding("git", "problem", f"git {text} is too old.", "Install git 2.29 or newer.")
+    else:
+        yield Finding("git", "ok", f"git {text}")
+
+
+def _ledger(ctx: Context) -> Iterator[Finding]:
+    verdict = ctx.ledger.check()
+    if verdict == "ok":
+        yield Finding("ledger", "ok", "the ledger is whole")
+    else:
+        yield Finding("ledger", "problem", f"The ledger is damaged: {verdict}.", "Run: gitdeploy recover")
+
+
+def _events(ctx: Context) -> Iterator[Finding]:
+    broken = ctx.ledger.events.broken_at()
+    if broken is None:
+        yield Finding("events", "ok", "the audit log is unbroken")
+    else:
+        yield Finding(
+            "events", "problem", f"The audit log was changed at {broken}.", "Compare with a backup."
+        )
+
+
+def _disk(ctx: Context) -> Iterator[Finding]:
+    usage = shutil.disk_usage(ctx.home.root)
+    free = 100 * usage.free / usage.total
+    if free < ctx.server.min_free:
+        yield Finding(
+            "disk", "problem", f"{free:.1f} % of the disk is free; pushes are refused.", "gitdeploy gc"
+        )
+    elif free < 2 * ctx.server.min_free:
+        yield Finding("disk", "warning", f"{free:.1f} % of the disk is free.", "Run: gitdeploy gc")
+    else:
+        yield Finding("disk", "ok", f"{free:.0f} % of the disk is free")
+
+
+def _edge(ctx: Context) -> Iterator[Finding]:
+    status = driver.status(ctx.home)
+    if not status.running:
+        yield Finding("edge", "problem", "No edge is running, so no site answers.", "Run: gitdeploy serve")
+    else:
+        yield Finding(
+            "edge", "ok", f"{status.driver} edge at {status.listen}, pid {', '.join(map(str, status.pids))}"
+        )
+
+
+def _isolation(_: Context) -> Iterator[Finding]:
+    level = sandbox.isolation()
+    if level.level == sandbox.BUBBLEWRAP:
+        yield Finding("builds", "ok", "builds are isolated by bubblewrap")
+    else:
+        yield Finding(
+            "builds", "warning", f"Builds are not isolated: {level.why_not}", "See docs/building.md."
+        )
+
+
+def _hooks(ctx: Context) -> Iterator[Finding]:
+    missing = [
+        name
+        for name in ("pre-receive", "proc-receive", "post-receive")
+        if not (ctx.home.hooks / name).exists()
+    ]
+    if missing:
+        yield Finding("hooks", "problem", f"{', '.join(missing)} is missing.", "Restart: gitdeploy serve")
+    else:
+        yield Finding("hooks", "ok", "the hooks are in place")
+
+
+def _switches(ctx: Context) -> Iterator[Finding]:
+    for one in unsettled(ctx):
+        yield Finding("switch", "note", f"{one.site} {one.env} is being switched to r{one.release}")
+
+
+def _live(ctx: Context) -> Iterator[Finding]:
+    """Nobody has touched what is being served since it was proven."""
+    for one in ctx.ledger.environments.where(kind=("production", "named")):
+        live = live_release(ctx, one.site, one.name)
+        if live is None:
+            continue
+        try:
+            ctx.store.glance(Digest.parse(live.artifact))
+        except GitdeployError as error:
+            yield Finding(
+                "live", "problem", f"{live.name}, live on {one.site} {one.name}: {error.message}",
+                f"Build it again: gitdeploy redeploy {one.site}",
+            )  # fmt: skip

@@ -1,0 +1,177 @@
+"""Environments: made when first needed, refreshed by a push to their branch, torn down with it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+
+from gitdeploy.domain import options as push_options
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.names import PRODUCTION, host, slug
+from gitdeploy.domain.options import Options
+from gitdeploy.domain.push import PendingPush
+from gitdeploy.domain.refs import ZERO, Update
+from gitdeploy.domain.role import Actor, Role
+from gitdeploy.domain.site import Site
+from gitdeploy.errors import Failed, NotFound
+from gitdeploy.git.transaction import RefTransaction
+from gitdeploy.runtime.routes import Routes
+from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import build as builds
+from gitdeploy.service import policy, serving
+from gitdeploy.service.context import Context
+from gitdeploy.service.journal import live_release
+from gitdeploy.service.mishap import plainly
+from gitdeploy.service.switch import Plan, switch
+from gitdeploy.service.teller import Teller
+from gitdeploy.store import clock
+
+_SKIP = re.compile(r"\[(?:skip (?:ci|deploy)|(?:ci|deploy) skip)\]", re.IGNORECASE)
+
+
+def ensure(ctx: Context, site: str, name: str, *, branch: str) -> Environment:
+    """The environment of that name, made when there is none: production, a named one, or a branch's preview."""
+    found = ctx.ledger.environments.get(site, name)
+    if found is not None:
+        if branch and found.branch != branch:
+            return ctx.ledger.environments.change(found, branch=branch)
+        return found
+    settings = policy.of_site(ctx.site(site), ctx.repository(site))
+    with ctx.ledger.atomic():
+        taken = frozenset(one.folder for one in ctx.ledger.environments.where(site=site))
+        kind = "production" if name == PRODUCTION else "named" if name in settings.environments else "preview"
+        folder = PRODUCTION if kind == "production" else slug(name, site=site, taken=taken)
+        branch = branch or (settings.production.branch if name == PRODUCTION else name)
+        made = ctx.ledger.environments.add(Environment(site, name, kind, branch, folder, clock.now()))
+        ctx.event(
+            "preview.created" if kind == "preview" else "environment.created", actor="", site=site, env=name
+        )
+    return made
+
+
+def refresh(ctx: Context, pending: PendingPush, teller: Teller) -> None:
+    """Build what was pushed to a branch and let its environment follow. Ends by forgetting the pending push, so
+    a crash at any point means it is done again.
+    """
+    if ctx.ledger.pushes.get(pending.id, pending.ref) is None:
+        return  # somebody else did it already
+    site = ctx.site(pending.site)
+    branch = pending.ref.removeprefix("refs/heads/")
+    options = push_options.parse(json.loads(pending.options))
+    try:
+        if pending.new == ZERO:
+            _deleted(ctx, site, pending, teller)
+        elif ctx.repository(site.name).ref(pending.ref) == pending.new:
+            _build_and_show(ctx, site, branch, pending, options, teller)
+    except Exception as error:
+        if ctx.queue.stopping.is_set():
+            return  # it stays pending and is built at the next start
+        told = plainly(error, f"push {pending.id} of {pending.site}")
+        teller.problem(told.message, told.hint)
+        with contextlib.suppress(Failed):  # a full disk
+            if (env := _of_branch(ctx, site, branch)) is not None and env.release is None:
+                ctx.ledger.environments.change(env, state="failed")
+    with ctx.ledger.atomic():
+        if (ctx.repository(site.name).ref(pending.ref) or ZERO) == pending.new:
+            ctx.acted_on(site.name, pending.ref, pending.new)
+        ctx.ledger.pushes.remove(pending)
+
+
+def tear_down(ctx: Context, env: Environment, *, actor: str) -> None:
+    """Take a preview away: its address, its folder, its builds in line. Its releases stay in the history."""
+    for open_build in ctx.ledger.builds.where(
+        site=env.site, ref=f"refs/heads/{env.branch}", state=("queued", "building")
+    ):
+        ctx.queue.cancel(open_build.id, f"{env.branch} was removed", own_reason=True)
+    with ctx.lanes.of(env.site, env.name).switch.hold("its removal", Teller(), lambda: False):
+        Routes(ctx.home).remove(host(env.site, ctx.server.domain, label=env.label))
+        Place(ctx.home, env.site, env.folder).remove()
+        repository = ctx.repository(env.site)
+        if live_ref := repository.ref(f"refs/live/{env.folder}"):
+            with RefTransaction(repository, [_gone(f"refs/live/{env.folder}", live_ref)]) as refs:
+                refs.commit()
+        with ctx.ledger.atomic():
+            if (live := live_release(ctx, env.site, env.name)) is not None:
+                ctx.ledger.releases.change(live, state="superseded", ended_at=clock.now())
+            ctx.ledger.environments.remove(env)
+            ctx.event("preview.removed", actor=actor, site=env.site, env=env.name)
+
+
+def listing(ctx: Context, site: Site, kind: str = "") -> list[Environment]:
+    rows = ctx.ledger.environments.where(site=site.name, order="created_at DESC")
+    return [one for one in rows if not kind or one.kind == kind]
+
+
+def extend(ctx: Context, actor: Actor, site: Site, branch: str, seconds: int) -> Environment:
+    """Let a preview live for `seconds` from now; 0 lets it live as long as its branch."""
+    actor.need(Role.DEVELOPER, site.name, "extend previews")
+    with ctx.ledger.atomic():
+        ctx.event("preview.extended", actor=actor.name, site=site.name, env=branch, data={"seconds": seconds})
+        expires = clock.later(seconds) if seconds else None
+        return ctx.ledger.environments.change(_preview(ctx, site, branch), expires_at=expires)
+
+
+def remove(ctx: Context, actor: Actor, site: Site, branch: str) -> None:
+    """Take a preview away and keep its branch; the next push to it makes a new one."""
+    actor.need(Role.DEVELOPER, site.name, "remove previews")
+    tear_down(ctx, _preview(ctx, site, branch), actor=actor.name)
+
+
+def _build_and_show(
+    ctx: Context, site: Site, branch: str, pending: PendingPush, options: Options, teller: Teller
+) -> None:
+    settings = policy.of_site(site, ctx.repository(site.name))
+    own = settings.policy.environment_of(branch)
+    name = own or branch
+    commit = ctx.repository(site.name).commit(pending.new)
+    kind = "environment" if own else "preview"
+    teller.step(f'{kind} {name} of {site.name}: {commit.id[:7]} "{commit.subject}" by {pending.actor}')
+    if own is None and (not settings.policy.has_preview(branch) or branch in settings.policy.names):
+        return
+    if options.skip or _SKIP.search(commit.message):
+        teller.detail("not built: " + ("-o skip" if options.skip else "the commit says so"))
+        return
+    env = ensure(ctx, site.name, name, branch=branch)
+    made = builds.ensure(
+        ctx, builds.Wanted(site, commit, pending.ref, pending.actor, teller, afresh=options.no_cache)
+    )
+    if ctx.repository(site.name).ref(pending.ref) != pending.new:
+        teller.detail("a newer push to the branch came meanwhile, so this build is not shown")
+        return
+    serving.say_artifact(ctx, made.build, made.reused, teller)
+    release = switch(
+        ctx,
+        Plan(
+            env=env, kind="promote" if made.reused else "deploy", build=made.build, commit=commit.id,
+            subject=commit.subject, actor=pending.actor, reason=options.reason, fresh=made.fresh,
+        ),
+        teller,
+    )  # fmt: skip
+    if kind == "preview":
+        expires = clock.later(settings.preview.ttl) if settings.preview.ttl else None
+        ctx.ledger.environments.change(env, release=release.number, state="ready", expires_at=expires)
+        if pending.ref != f"refs/heads/{settings.production.branch}":
+            teller.detail(f"to go live: merge it into {settings.production.branch} and push that")
+
+
+def _deleted(ctx: Context, site: Site, pending: PendingPush, teller: Teller) -> None:
+    env = _of_branch(ctx, site, pending.ref.removeprefix("refs/heads/"))
+    if env is not None and ctx.repository(site.name).ref(pending.ref) is None:
+        tear_down(ctx, env, actor=pending.actor)
+        teller.step(f"preview {env.name} of {site.name} is removed")
+
+
+def _preview(ctx: Context, site: Site, branch: str) -> Environment:
+    found = _of_branch(ctx, site, branch)
+    if found is None:
+        raise NotFound(f"{site.name} has no preview of {branch!r}.", f"See: gitdeploy previews {site.name}")
+    return found
+
+
+def _of_branch(ctx: Context, site: Site, branch: str) -> Environment | None:
+    return ctx.ledger.environments.one(site=site.name, branch=branch, kind="preview")
+
+
+def _gone(ref: str, old: str) -> Update:
+    return Update(old, ZERO, ref)

@@ -1,0 +1,182 @@
+"""Releases: deployed by a push, promoted, rolled back, redeployed. `history` is where they are looked up."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.names import PRODUCTION
+from gitdeploy.domain.options import Options
+from gitdeploy.domain.refs import ZERO, Update
+from gitdeploy.domain.release import Release
+from gitdeploy.domain.role import Actor
+from gitdeploy.domain.site import Site
+from gitdeploy.domain.target import Target
+from gitdeploy.errors import Failed, Refused
+from gitdeploy.git.repository import CommitInfo, Repository
+from gitdeploy.service import build as builds
+from gitdeploy.service import environment as environments
+from gitdeploy.service import history, serving
+from gitdeploy.service.context import Context
+from gitdeploy.service.journal import live_release
+from gitdeploy.service.queue import HUNG_UP
+from gitdeploy.service.switch import Plan, switch
+from gitdeploy.service.teller import Teller
+
+DRY_RUN = "dry run: all checks passed and nothing was changed"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What every order says: who, where, why, and who is told."""
+
+    actor: str
+    site: Site
+    env: str = PRODUCTION
+    reason: str = ""
+    dry_run: bool = False
+    no_cache: bool = False
+    teller: Teller = field(default_factory=Teller)
+    gone: Callable[[], bool] = field(default=lambda: False)
+
+
+class DryRun(Failed):
+    """Everything was checked and nothing changed, because that is what was asked for."""
+
+    code = "dry_run"
+    exit_code = 0
+    http_status = 200
+
+
+def deploy(
+    ctx: Context,
+    actor: Actor,
+    site: Site,
+    env_name: str,
+    update: Update,
+    options: Options,
+    teller: Teller,
+    gone: Callable[[], bool],
+    *,
+    also: tuple[Update, ...] = (),
+) -> Release:
+    """A gated push: find or build, then switch with the branch moving in the same step."""
+    repository = ctx.repository(site.name)
+    commit = repository.commit(update.new)
+    stop = gone if options.cancel_on_hangup else (lambda: False)
+    ask = Ask(
+        actor.name, site, env_name, options.reason, options.dry_run, options.no_cache, teller, stop
+    )  # fmt: skip
+    _headline(ask, commit)
+    _say_if_rolled_back(ctx, ask, update)
+    with ctx.lanes.of(site.name, env_name).turn.hold(f"{actor.name}'s push of {commit.id[:7]}", teller, stop):
+        update = _from_where_it_stands(repository, update)
+        made = builds.ensure(ctx, builds.Wanted(site, commit, update.ref, ask.actor, teller, stop,
+                                                afresh=options.no_cache))  # fmt: skip
+        env = environments.ensure(ctx, site.name, env_name, branch=update.ref.removeprefix("refs/heads/"))
+        return _go_live(
+            ctx, ask, env, made, commit, "promote" if made.reused else "deploy", moves=(update, *also)
+        )
+
+
+def promote(ctx: Context, ask: Ask, target: Target) -> Release:
+    """A build, branch, tag, commit or release goes live as it was built; built first if it never was."""
+    env = history.environment_of(ctx, ask.site, ask.env)
+    commit, found = history.named(ctx, ask.site, env.name, target)
+    _headline(ask, commit)
+    made = builds.Made(found, reused=True) if found else builds.ensure(ctx, _wanted(ask, commit, env))
+    return _go_live(ctx, ask, env, made, commit, "promote")
+
+
+def redeploy(ctx: Context, ask: Ask, target: Target) -> Release:
+    """A fresh build of the same commit."""
+    env = history.environment_of(ctx, ask.site, ask.env)
+    commit, _ = history.named(ctx, ask.site, env.name, target)
+    _headline(ask, commit)
+    made = builds.ensure(ctx, dataclasses.replace(_wanted(ask, commit, env), afresh=True))
+    return _go_live(ctx, ask, env, made, commit, "redeploy")
+
+
+def rollback(ctx: Context, ask: Ask, target: Target) -> Release:
+    """Back (or forward again) to a release that served before: the same proof and switch as any other."""
+    env = history.environment_of(ctx, ask.site, ask.env)
+    goal = history.find(ctx, ask.site, env.name, target)
+    ask.teller.step(
+        f"rollback of {_place(ask)} to {goal.name}: {goal.commit[:7]} {goal.subject!r} by {ask.actor}"
+    )
+    found = ctx.ledger.builds.get(goal.build)
+    commit = ctx.repository(ask.site.name).commit(goal.commit) if found is None else None
+    if found is not None and not serving.stored(ctx, found):
+        ask.teller.detail(f"the files of {goal.name} are no longer stored: building {goal.commit[:7]} again")
+        commit = ctx.repository(ask.site.name).commit(goal.commit)
+    if commit is not None:
+        made = builds.ensure(ctx, _wanted(ask, commit, env))
+    else:
+        assert found is not None
+        made = builds.Made(found, reused=True)
+    return _go_live(ctx, ask, env, made, None, "rollback", goal=goal)
+
+
+def _go_live(
+    ctx: Context,
+    ask: Ask,
+    env: Environment,
+    made: builds.Made,
+    commit: CommitInfo | None,
+    kind: str,
+    *,
+    goal: Release | None = None,
+    moves: tuple[Update, ...] = (),
+) -> Release:
+    live = live_release(ctx, ask.site.name, env.name)
+    serving.say_artifact(ctx, made.build, made.reused, ask.teller)
+    serving.say_difference(ctx, live, made.build, ask.teller)
+    if ask.dry_run:
+        serving.prove(ctx, made.build, live, made.fresh)
+        raise DryRun(DRY_RUN)
+    if ask.gone():
+        raise Failed(f"The push was canceled: {HUNG_UP}.")
+    plan = Plan(
+        env=env, kind=kind, build=made.build, commit=goal.commit if goal else commit.id if commit else "",
+        subject=goal.subject if goal else commit.subject if commit else "", actor=ask.actor, reason=ask.reason,
+        origin=goal.origin if goal else None, moves=moves, fresh=made.fresh, gone=ask.gone,
+    )  # fmt: skip
+    return switch(ctx, plan, ask.teller)
+
+
+def _wanted(ask: Ask, commit: CommitInfo, env: Environment) -> builds.Wanted:
+    ref = f"refs/heads/{env.branch}" if env.branch else "refs/live/" + env.folder
+    return builds.Wanted(ask.site, commit, ref, ask.actor, ask.teller, ask.gone, afresh=ask.no_cache)
+
+
+def _headline(ask: Ask, commit: CommitInfo) -> None:
+    ask.teller.step(f'{_place(ask)}: {commit.id[:7]} "{commit.subject}" by {ask.actor}')
+
+
+def _place(ask: Ask) -> str:
+    return f"{ask.env} of {ask.site.name}"
+
+
+def _from_where_it_stands(repository: Repository, update: Update) -> Update:
+    """The same push on top of those that went before it in the lane; raises Refused when it is not on top."""
+    now = repository.ref(update.ref) or ZERO
+    if now == update.old:
+        return update
+    if now != ZERO and repository.is_ancestor(now, update.new):
+        return dataclasses.replace(update, old=now)
+    branch = update.ref.removeprefix("refs/heads/")
+    raise Refused(
+        f"{branch} moved to {now[:7]} while this push waited, and {update.new[:7]} does not descend from it.",
+        f"Fetch, rebase onto {branch} and push again.",
+    )
+
+
+def _say_if_rolled_back(ctx: Context, ask: Ask, update: Update) -> None:
+    live = live_release(ctx, ask.site.name, ask.env)
+    if live is not None and not update.creates and live.commit != update.old:
+        ask.teller.detail(
+            f"note: {ask.env} serves {live.name} ({live.commit[:7]}, {live.kind}), while the branch was at "
+            f"{update.old[:7]}; this push goes on top of the branch"
+        )

@@ -1,0 +1,178 @@
+"""The switch: the one way an environment is re-pointed, for push, promote, rollback, redeploy and preview alike.
+
+    prove     signature, provenance and bytes of what is about to be served
+    prepare   a slot that holds it, beside the one that serves
+    health    what a visitor would get from it
+    switch    refs locked, pointer renamed, refs committed: one journalled step
+    record    the ledger says what just became true
+    retire    old slots; a failure here never undoes a live release
+
+Whatever fails leaves everything as it was; `journal` says how a crash in the middle is settled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gitdeploy.domain.build import Build
+from gitdeploy.domain.digest import Digest
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.names import PRODUCTION, host
+from gitdeploy.domain.refs import ZERO, Update
+from gitdeploy.domain.release import Release
+from gitdeploy.domain.switch import SwitchRecord
+from gitdeploy.errors import Busy, GitdeployError
+from gitdeploy.git import notes
+from gitdeploy.runtime.routes import Routes
+from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import journal, serving
+from gitdeploy.service.context import Context
+from gitdeploy.service.journal import live_release
+from gitdeploy.service.teller import Teller
+from gitdeploy.store import clock, ids
+
+log = logging.getLogger("gitdeploy.switch")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to become true. `moves` are refs of the push that move together with the pointer; `fresh` are
+    blobs that this very request wrote, so their bytes need no second reading.
+    """
+
+    env: Environment
+    kind: str
+    build: Build
+    commit: str
+    subject: str
+    actor: str
+    reason: str = ""
+    origin: int | None = None
+    moves: tuple[Update, ...] = ()
+    fresh: frozenset[Digest] = frozenset()
+    gone: Callable[[], bool] = field(default=lambda: False)
+
+
+def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
+    """Raises NotProven, Failed (health) or Busy (a ref moved, locked, removed); then nothing has changed."""
+    site, env = plan.env.site, plan.env
+    lane = ctx.lanes.of(site, env.name)
+    artifact = Digest.parse(plan.build.artifact or "")
+    with lane.switch.hold(f"{plan.actor}'s {plan.kind}", teller, plan.gone), ctx.store.hold(artifact):
+        _refuse_if_gone_or_locked(ctx, plan)
+        journal.settle(ctx, site, env.name)
+        started = time.monotonic()
+        live = live_release(ctx, site, env.name)
+        proven = serving.prove(ctx, plan.build, live, plan.fresh)
+        release = _reserve(ctx, plan)
+        place = Place(ctx.home, site, env.folder)
+        record: SwitchRecord | None = None
+        try:
+            teller.detail(serving.check_health(proven))
+            serving.prepare(ctx, place, release.name, proven)
+            Routes(ctx.home).add(host(site, ctx.server.domain, label=env.label), site, env.folder)
+            record = journal.begin(ctx, release, place, _updates(ctx, plan, release))
+            release = journal.move(ctx, env, release, record, place, teller)
+        except BaseException as error:
+            if record is None or place.current() != record.new_slot:
+                _clean_up(ctx, release, error, record, place)
+            raise
+        _say_live(ctx, plan, release, live, teller, time.monotonic() - started)
+        if release.served:
+            _after(ctx, release, place)
+    return release
+
+
+def note(ctx: Context, release: Release) -> None:
+    """Tell of the release in the repository itself; one that is told of already is left alone."""
+    with ctx.notes_locks[release.site]:
+        notes.append(ctx.repository(release.site), release.commit, _note(ctx, release))
+
+
+def _refuse_if_gone_or_locked(ctx: Context, plan: Plan) -> None:
+    """Asked in the lane: what was true when the push began may be no longer."""
+    lock = ctx.site(plan.env.site).lock
+    if ctx.ledger.environments.get(plan.env.site, plan.env.name) is None:
+        raise Busy(f"{plan.env.name} of {plan.env.site} was removed meanwhile.", "Push its branch again.")
+    if lock and plan.kind != "rollback":
+        raise Busy(
+            f"{plan.env.site} is locked by {lock}.",
+            f"Nothing goes live until: gitdeploy unlock {plan.env.site}",
+        )
+
+
+def _reserve(ctx: Context, plan: Plan) -> Release:
+    with ctx.ledger.atomic():
+        site = ctx.site(plan.env.site)
+        number = site.last_release + 1
+        ctx.ledger.sites.change(site, last_release=number)
+        return ctx.ledger.releases.add(
+            Release(
+                id=ids.new("rel"), site=site.name, number=number, env=plan.env.name, kind=plan.kind,
+                state="pending", commit=plan.commit, subject=plan.subject, build=plan.build.id,
+                artifact=plan.build.artifact or "", actor=plan.actor, created_at=clock.now(),
+                origin=plan.origin or number, reason=plan.reason,
+            )
+        )  # fmt: skip
+
+
+def _updates(ctx: Context, plan: Plan, release: Release) -> list[Update]:
+    repository = ctx.repository(release.site)
+    live = f"refs/live/{plan.env.folder}"
+    return [
+        *plan.moves,
+        Update(repository.ref(live) or ZERO, plan.commit, live),
+        Update(ZERO, plan.commit, f"refs/releases/{release.name}"),
+    ]
+
+
+def _clean_up(
+    ctx: Context, release: Release, error: BaseException, record: SwitchRecord | None, place: Place
+) -> None:
+    """What is still in the way, such as a full disk, must not hide the error itself."""
+    try:
+        journal.undo(ctx, release, error, record)
+        place.retire(keep={place.current() or ""})
+    except (GitdeployError, OSError) as worse:
+        log.warning("%s %s: %s is not cleaned up yet: %s", release.site, release.env, release.name, worse)
+
+
+def _say_live(
+    ctx: Context, plan: Plan, release: Release, live: Release | None, teller: Teller, seconds: float
+) -> None:
+    url = ctx.url(release.site, plan.env.label)
+    place = "live" if plan.env.name == PRODUCTION else f"{plan.env.kind} {plan.env.name} is live"
+    teller.done(f"{place}: {release.name}  {url}  ({seconds:.1f} s)")
+    if live is not None:
+        option = "" if plan.env.name == PRODUCTION else f" -o env={plan.env.name}"
+        teller.detail(f"undo: git push{option} managed HEAD:rollback/{live.name}")
+
+
+def _after(ctx: Context, release: Release, place: Place) -> None:
+    """What follows a live release. It is told when it fails, and never takes the release back."""
+    try:
+        note(ctx, release)
+        place.retire(keep={release.name})
+    except Exception as error:
+        log.exception("after %s of %s went live", release.name, release.site)
+        ctx.untold.append(release)
+        with contextlib.suppress(GitdeployError):
+            ctx.event(
+                "release.cleanup_failed", actor=release.actor, site=release.site, env=release.env,
+                subject=release.name, data={"error": str(error)},
+            )  # fmt: skip
+
+
+def _note(ctx: Context, release: Release) -> str:
+    """What `recover` needs to know; `site` is its id, which survives a rename and is what builds are signed for."""
+    fields = (
+        "id", "number", "env", "kind", "commit", "subject", "build", "artifact", "actor", "reason",
+        "created_at", "live_at", "origin",
+    )  # fmt: skip
+    told = {"site": ctx.site(release.site).id, **{name: getattr(release, name) for name in fields}}
+    return json.dumps(told, sort_keys=True, ensure_ascii=False)
