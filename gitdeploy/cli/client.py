@@ -1,0 +1,136 @@
+"""Talks to the daemon: over the home's unix socket, or to another machine with a token."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import urllib.parse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gitdeploy.errors import BY_CODE, Failed, GitdeployError, Invalid, Refused
+
+LINES = "application/x-ndjson"
+
+
+class Client:
+    """`home` when the daemon is on this machine; `url` and `token` when it is elsewhere. `session` is set by
+    the SSH door, which asks in somebody's name.
+    """
+
+    def __init__(self, home: Path, url: str = "", token: str = "", session: str = "") -> None:
+        self._home = home
+        self._url = urllib.parse.urlsplit(url)
+        self._token = token
+        self._session = session
+        if url and self._url.scheme not in ("http", "https"):
+            raise Invalid(f"{url!r} is not an address.", "Say --url http://host:8470")
+
+    def get(self, path: str, **query: object) -> Any:
+        return self.ask("GET", path, query=query)
+
+    def ask(
+        self, method: str, path: str, body: object = None, *, query: dict[str, object] | None = None
+    ) -> Any:
+        """The answer's JSON; raises the error it carries, by its own class."""
+        with self._open(method, path, body, query, "application/json") as answer:
+            return _read(answer)
+
+    def follow(
+        self, path: str, body: object, said: Callable[[str], None], *, query: dict[str, object] | None = None
+    ) -> Any:
+        """POST and hear what is said while it happens; returns the result."""
+        with self._open("POST", path, body, query, LINES) as answer:
+            if answer.status >= 400:
+                return _read(answer)
+            for line in answer:
+                told = json.loads(line)
+                if "said" in told:
+                    said(told["said"])
+                elif "error" in told:
+                    raise _error(told["error"])
+                else:
+                    return told["result"]
+        raise Failed("The server ended the conversation early.", "See what is live: gitdeploy live SITE")
+
+    def chunks(self, path: str, **query: object) -> Iterator[bytes]:
+        """A plain-text answer as it comes."""
+        with self._open("GET", path, None, query, "text/plain") as answer:
+            if answer.status >= 400:
+                _read(answer)
+            while chunk := answer.read1(65536):
+                yield chunk
+
+    def _open(
+        self, method: str, path: str, body: object, query: dict[str, object] | None, accept: str
+    ) -> http.client.HTTPResponse:
+        said = {name: str(value) for name, value in (query or {}).items() if value not in ("", None, False)}
+        target = "/v1" + urllib.parse.quote(path) + ("?" + urllib.parse.urlencode(said) if said else "")
+        headers = {"Accept": accept, "Host": self._url.netloc or "localhost"}
+        if self._session:
+            headers["Authorization"] = f"Session {self._session}"
+        elif self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        data = json.dumps(body).encode() if body is not None else None
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        connection = self._connection()
+        try:
+            connection.request(method, target, data, headers)
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from error
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._url.scheme == "https":
+            return http.client.HTTPSConnection(self._url.netloc)
+        if self._url.scheme == "http":
+            return http.client.HTTPConnection(self._url.netloc)
+        return _Unix(self._home / "run")
+
+    def _unreachable(self, error: Exception) -> GitdeployError:
+        if self._url.netloc:
+            return Failed(f"{self._url.netloc} does not answer: {error}.", "Check --url, or GITDEPLOY_URL.")
+        if isinstance(error, PermissionError):
+            return Refused(
+                f"You may not reach the daemon of {self._home}.",
+                "Run as its user, or use --url with a token.",
+            )
+        return Failed(
+            f"No gitdeploy is running for {self._home}.", "Start it: gitdeploy serve, or name another --home."
+        )
+
+
+class _Unix(http.client.HTTPConnection):
+    def __init__(self, folder: Path) -> None:
+        super().__init__("localhost")
+        self._folder = folder
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.open(".", os.O_RDONLY)
+        try:
+            os.chdir(self._folder)  # a socket's path holds 107 bytes at most
+            self.sock.connect("api.sock")
+        finally:
+            os.fchdir(before)
+            os.close(before)
+
+
+def _read(answer: http.client.HTTPResponse) -> Any:
+    text = answer.read()
+    try:
+        document = json.loads(text)
+    except ValueError:
+        raise Failed(f"The server answered {answer.status} with something that is not JSON.") from None
+    if answer.status >= 400:
+        raise _error(document.get("error", {}))
+    return document
+
+
+def _error(said: dict[str, str]) -> GitdeployError:
+    kind = Refused if said.get("code") == "unauthorized" else BY_CODE.get(said.get("code", ""), Failed)
+    return kind(said.get("message", "The server refused."), said.get("hint", ""))

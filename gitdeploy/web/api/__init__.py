@@ -1,0 +1,11 @@
+"""`/v1`: one module a noun, each a thin door to the verbs of `service`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from gitdeploy.web.api import access, builds, config, environments, releases, server, sites
+
+router = APIRouter(prefix="/v1")
+for noun in (sites, config, releases, builds, environments, access, server):
+    router.include_router(noun.router)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from gitdeploy.domain.config import Variable
+from gitdeploy.domain.names import PRODUCTION
+from gitdeploy.domain.role import Role
+from gitdeploy.service import config
+from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+
+router = APIRouter(tags=["config"])
+
+
+class Setting(BaseModel):
+    value: str
+    secret: bool = False
+
+
+class Change(BaseModel):
+    env: str = PRODUCTION
+    set: dict[str, Setting] = {}
+    unset: list[str] = []
+
+
+@router.get("/sites/{site}/config")
+def show(ctx: Ctx, who: Who, site: ThisSite, env: str = PRODUCTION) -> dict[str, Any]:
+    """The newest configuration of an environment; the value of a secret is null, always."""
+    who.need(Role.DEVELOPER, site.name, "see its configuration")
+    newest = config.newest(ctx, site.name, env)
+    shown = {
+        name: {"value": None if one.secret else one.value, "secret": one.secret}
+        for name, one in config.values(ctx, newest).items()
+    }
+    return {"env": env, "version": f"c{newest.number}" if newest else None, "variables": shown}
+
+
+@router.patch("/sites/{site}/config")
+def change(ctx: Ctx, who: Who, site: ThisSite, body: Change) -> dict[str, Any]:
+    """Set and unset variables in one step: one new version."""
+    put = {name: Variable(one.value, one.secret) for name, one in body.set.items()}
+    made = config.change(ctx, who, site, body.env, put, body.unset)
+    return {"env": made.env, "version": f"c{made.number}"}

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from gitdeploy.domain import units
+from gitdeploy.domain.names import PRODUCTION
+from gitdeploy.service import door
+from gitdeploy.service import environment as environments
+from gitdeploy.web import views
+from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+
+router = APIRouter(tags=["environments"])
+
+
+class Time(BaseModel):
+    ttl: str = "14d"
+
+
+class Closed(BaseModel):
+    message: str
+    until: str = ""
+    env: str = PRODUCTION
+
+
+class Secret(BaseModel):
+    password: str
+    env: str
+
+
+@router.put("/sites/{site}/maintenance")
+def close(ctx: Ctx, who: Who, site: ThisSite, body: Closed) -> dict[str, Any]:
+    """Answer 503 with a message to every visitor of an environment; `until` tells them when to come back."""
+    return views.environment(ctx, door.maintenance(ctx, who, site, body.env, body.message, body.until))
+
+
+@router.delete("/sites/{site}/maintenance")
+def reopen(ctx: Ctx, who: Who, site: ThisSite, env: str = PRODUCTION) -> dict[str, Any]:
+    """Serve again."""
+    return views.environment(ctx, door.maintenance(ctx, who, site, env, None, ""))
+
+
+@router.put("/sites/{site}/password")
+def protect(ctx: Ctx, who: Who, site: ThisSite, body: Secret) -> dict[str, Any]:
+    """Ask every visitor of an environment for a password, with any user name."""
+    return views.environment(ctx, door.password(ctx, who, site, body.env, body.password))
+
+
+@router.delete("/sites/{site}/password")
+def unprotect(ctx: Ctx, who: Who, site: ThisSite, env: str) -> dict[str, Any]:
+    """Ask for a password no more."""
+    return views.environment(ctx, door.password(ctx, who, site, env, None))
+
+
+@router.get("/sites/{site}/environments")
+def listing(ctx: Ctx, site: ThisSite, kind: str = "") -> list[dict[str, Any]]:
+    """The environments of a site; `kind` is production, named or preview."""
+    return [views.environment(ctx, one) for one in environments.listing(ctx, site, kind)]
+
+
+@router.post("/sites/{site}/previews/{branch:path}/extend")
+def extend(ctx: Ctx, who: Who, site: ThisSite, branch: str, body: Time) -> dict[str, Any]:
+    """Let a preview live for `ttl` from now; `0s` as long as its branch."""
+    seconds = units.parse_duration(body.ttl)
+    return views.environment(ctx, environments.extend(ctx, who, site, branch, seconds))
+
+
+@router.delete("/sites/{site}/previews/{branch:path}")
+def remove(ctx: Ctx, who: Who, site: ThisSite, branch: str) -> dict[str, Any]:
+    """Take a preview away; its branch stays."""
+    environments.remove(ctx, who, site, branch)
+    return {"removed": branch}

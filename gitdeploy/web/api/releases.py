@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from gitdeploy.domain import target as targets
+from gitdeploy.domain.names import PRODUCTION
+from gitdeploy.domain.options import REASON_MAX
+from gitdeploy.domain.role import Role
+from gitdeploy.service import history, serving
+from gitdeploy.service import release as releases
+from gitdeploy.service.release import Ask
+from gitdeploy.service.teller import Teller
+from gitdeploy.web import views
+from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.stream import told
+
+router = APIRouter(tags=["releases"])
+DEFAULT = {"rollback": "previous", "redeploy": "live", "promote": ""}
+
+
+class Order(BaseModel):
+    target: str = ""
+    env: str = PRODUCTION
+    reason: str = Field("", max_length=REASON_MAX)
+    dry_run: bool = False
+    no_cache: bool = False
+
+
+@router.get("/sites/{site}/releases")
+def listing(
+    ctx: Ctx, site: ThisSite, env: str = "", limit: int = 50, before: int = 1 << 40, all: bool = False
+) -> list[dict[str, Any]]:
+    """What served, newest first; `before` is the number of the last one already seen."""
+    found = history.listing(ctx, site, env=env, limit=max(1, min(limit, 500)), before=before, all=all)
+    return [views.release(one) for one in found]
+
+
+@router.get("/sites/{site}/live")
+def live(ctx: Ctx, site: ThisSite, env: str = PRODUCTION, at: str = "") -> dict[str, Any] | None:
+    """What an environment serves now, or served at a time; null for nothing."""
+    found = history.live_at(ctx, site, env, at)
+    return views.release(found) if found else None
+
+
+@router.get("/sites/{site}/diff")
+def diff(ctx: Ctx, site: ThisSite, target: str = "", env: str = PRODUCTION) -> dict[str, Any]:
+    """What going live with a target would change: added, changed and removed paths."""
+    return history.compare(ctx, site, env, target)
+
+
+@router.post("/sites/{site}/verify")
+def verify(ctx: Ctx, site: ThisSite, request: Request, release: str = "", env: str = PRODUCTION) -> Response:
+    """Read every byte of a release again and check its signature and provenance."""
+
+    def run(teller: Teller) -> dict[str, Any]:
+        chosen = history.live_at(ctx, site, env) if not release else None
+        chosen = chosen or history.find(ctx, site, env, targets.parse(release))
+        return serving.verify(ctx, chosen, teller)
+
+    return told(ctx, request, run)
+
+
+@router.post("/sites/{site}/{verb}")
+def order(
+    ctx: Ctx,
+    who: Who,
+    site: ThisSite,
+    request: Request,
+    verb: Literal["promote", "rollback", "redeploy"],
+    body: Order,
+) -> Response:
+    """Promote, roll back or redeploy; answers when it is live, or says why it is not."""
+    who.need(Role.MAINTAINER, site.name, f"{verb} {body.env}")
+    act = getattr(releases, verb)
+
+    def run(teller: Teller) -> dict[str, Any]:
+        ask = Ask(who.name, site, body.env, body.reason, body.dry_run, body.no_cache, teller)
+        try:
+            return views.release(act(ctx, ask, targets.parse(body.target or DEFAULT[verb])))
+        except releases.DryRun as done:
+            return {"dry_run": True, "message": done.message}
+
+    return told(ctx, request, run)
+
+
+@router.post("/sites/{site}/releases/{release}/pin")
+def pin(ctx: Ctx, who: Who, site: ThisSite, release: str, pinned: bool = True) -> dict[str, Any]:
+    """A pinned release keeps its bytes whatever retention says."""
+    return views.release(history.pin(ctx, who, site, targets.parse(release), pinned))

@@ -1,0 +1,242 @@
+"""The door of git's hooks: a unix socket over which a hook passes its own streams (see hooks/receive).
+
+What the hook says, in one message: its three streams, then NUL-separated its name, the repository, the git
+variables it was given and the push options. What it hears: one byte, its exit code.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from gitdeploy.domain.refs import Update
+from gitdeploy.domain.role import Actor
+from gitdeploy.errors import Busy, NotFound
+from gitdeploy.git import receive
+from gitdeploy.git.repository import Repository
+from gitdeploy.service import push
+from gitdeploy.service.context import Context
+from gitdeploy.service.mishap import plainly
+from gitdeploy.service.push import Push
+from gitdeploy.service.teller import Teller
+from gitdeploy.web.sessions import Sessions, peer
+
+log = logging.getLogger("gitdeploy.hooks")
+_QUARANTINE = ("GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
+PATIENCE = 10.0  # seconds that a listener may not read before it is no longer told
+
+
+class HookDoor:
+    def __init__(self, ctx: Context, sessions: Sessions, path: Path) -> None:
+        self._ctx = ctx
+        self._sessions = sessions
+        self._door = listen(path)
+        self._closed = False
+
+    def open(self) -> None:
+        """Answer hooks, each in a thread of its own, until `close`."""
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Answer no more hooks; those that were heard are served to their end."""
+        self._closed = True
+        self._door.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
+        self._door.close()
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                connection, _ = self._door.accept()
+            except OSError as error:
+                if not self._closed:
+                    log.error("hooks: %s", error)  # too many open files, say: it may pass
+                    time.sleep(0.1)
+                continue
+            self._ctx.queue.track(partial(self._serve, connection))
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                hello = _hear(connection)
+            except (OSError, ValueError, EOFError):
+                return
+            wire = Wire(hello.streams[2], connection)
+            try:
+                code = self._act(hello, wire, connection)
+            except BrokenPipeError:
+                code = 1  # git was killed, or went away: there is nobody to tell
+            except Exception as error:
+                told = plainly(error, f"{hello.name} of {hello.repository}")
+                wire.teller.problem(told.message, told.hint)
+                code = told.exit_code
+            finally:
+                wire.close()
+                for stream in hello.streams:
+                    os.close(stream)
+            try:
+                connection.send(bytes([code]))
+            except OSError:
+                pass
+
+    def _act(self, hello: Hello, wire: Wire, connection: socket.socket) -> int:
+        if hello.name == "pre-receive" and self._ctx.queue.stopping.is_set():
+            raise Busy("gitdeploy is stopping, so nothing was changed.", "Push again when it runs.")
+        actor = self._actor(hello, connection)
+        quarantine = {name: value for name, value in hello.env.items() if name in _QUARANTINE}
+        asked = Push(
+            site=self._ctx.site(self._site(hello)),
+            actor=actor,
+            repository=Repository(hello.repository, quarantine),
+            options=hello.options,
+            teller=wire.teller,
+            shallow=_shallow(hello),
+            gone=wire.gone,
+        )
+        with open(hello.streams[0], "rb", closefd=False) as stdin:
+            match hello.name:
+                case "pre-receive":
+                    push.check(self._ctx, asked, _updates(stdin))
+                case "proc-receive":
+                    with open(hello.streams[1], "wb", closefd=False) as stdout:
+                        offer = receive.hear(stdin, stdout)
+                        asked = Push(**{**asked.__dict__, "options": offer.options})
+                        receive.answer(
+                            stdout, push.decide(self._ctx, asked, offer.updates, atomic=offer.atomic)
+                        )
+                case "post-receive":
+                    self._follow(asked, _updates(stdin))
+                case _:
+                    raise NotFound(f"There is no hook {hello.name!r}.")
+        return 0
+
+    def _follow(self, asked: Push, updates: tuple[Update, ...]) -> None:
+        threads = push.follow(self._ctx, asked, updates)
+        if "detach" in asked.options:
+            asked.teller.detail("building in the background; see: gitdeploy builds " + asked.site.name)
+            return
+        while any(thread.is_alive() for thread in threads) and not asked.gone():
+            for thread in threads:
+                thread.join(timeout=0.05)
+
+    def _actor(self, hello: Hello, connection: socket.socket) -> Actor:
+        session = hello.env.get("GITDEPLOY_SESSION")
+        return self._sessions.actor(session) if session else peer(connection)
+
+    def _site(self, hello: Hello) -> str:
+        folder = hello.repository
+        if folder.parent.resolve() != self._ctx.home.repos.resolve() or folder.suffix != ".git":
+            raise NotFound(f"{folder.name} is not a repository of this server.")
+        return folder.stem
+
+
+@dataclass(frozen=True)
+class Hello:
+    name: str
+    repository: Path
+    env: dict[str, str]
+    options: tuple[str, ...]
+    streams: tuple[int, int, int]
+
+
+class Wire:
+    """The pusher's screen. Written in pieces that fit a pipe, and only when it can take them, so that a pusher who
+    does not read (or is stopped with Ctrl-Z) never holds up a build.
+    """
+
+    def __init__(self, stream: int, connection: socket.socket) -> None:
+        self._stream = stream
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._closed = False
+        self.teller = Teller(self._write)
+        self.gone: Callable[[], bool] = self._is_gone
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self.teller.leave()
+
+    def _write(self, data: bytes) -> None:
+        for start in range(0, len(data), select.PIPE_BUF):
+            with self._lock:
+                if self._closed:
+                    raise BrokenPipeError
+                poll = select.poll()
+                poll.register(self._stream, select.POLLOUT)
+                ready = poll.poll(PATIENCE * 1000)
+                if not ready or ready[0][1] & (select.POLLERR | select.POLLNVAL):
+                    raise BrokenPipeError
+                os.write(self._stream, data[start : start + select.PIPE_BUF])
+
+    def _is_gone(self) -> bool:
+        with self._lock:
+            if self._closed:
+                return True
+            poll = select.poll()
+            poll.register(self._stream, 0)
+            poll.register(self._connection, select.POLLIN)
+            return any(event & (select.POLLERR | select.POLLHUP | select.POLLIN) for _, event in poll.poll(0))
+
+
+def listen(path: Path) -> socket.socket:
+    """A listening unix socket that only this user reaches, in place of one that nobody listens on any more."""
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        path.unlink(missing_ok=True)
+        door.bind(f"/proc/self/fd/{folder}/{path.name}")  # a socket's path holds 107 bytes at most
+    finally:
+        os.close(folder)
+    path.chmod(0o600)
+    door.listen(128)
+    return door
+
+
+def _hear(connection: socket.socket) -> Hello:
+    connection.settimeout(30)
+    size, streams, _, _ = socket.recv_fds(connection, 4, 3)
+    try:
+        if len(size) != 4 or len(streams) != 3:
+            raise EOFError
+        wanted = int.from_bytes(size, "big")
+        if wanted > 1 << 20:
+            raise ValueError("too long")
+        text = b""
+        while len(text) < wanted:
+            chunk = connection.recv(wanted - len(text))
+            if not chunk:
+                raise EOFError
+            text += chunk
+    except BaseException:
+        for stream in streams:
+            os.close(stream)
+        raise
+    connection.settimeout(None)
+    name, repository, *rest = (os.fsdecode(part) for part in text.split(b"\0"))
+    pairs = [part.partition("=")[::2] for part in rest]
+    return Hello(
+        name,
+        Path(repository),
+        {key: value for key, value in pairs if key != "option"},
+        tuple(value for key, value in pairs if key == "option"),
+        (streams[0], streams[1], streams[2]),
+    )
+
+
+def _shallow(hello: Hello) -> tuple[str, ...]:
+    """The commits at which the pusher's history ends, when it is a shallow clone's."""
+    file = hello.env.get("GIT_SHALLOW_FILE")
+    return tuple((hello.repository / file).read_text().split()) if file else ()
+
+
+def _updates(stdin: BinaryIO) -> tuple[Update, ...]:
+    return tuple(receive.parse_update(line) for line in stdin)

@@ -1,0 +1,46 @@
+"""What can be done while no daemon runs: see and stop the edge, which outlives it, and recover a lost ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gitdeploy.errors import Busy, NotFound
+from gitdeploy.runtime.edge import driver
+from gitdeploy.service import recover as recovery
+from gitdeploy.service.teller import Teller
+from gitdeploy.store import durable
+from gitdeploy.store.home import Home
+from gitdeploy.web.serve import opened
+
+
+def status(home: Path) -> dict[str, Any]:
+    return dataclasses.asdict(driver.status(Home(home)))
+
+
+def stop(home: Path) -> None:
+    driver.stop(Home(home))
+
+
+def daemon_runs(home: Path) -> bool:
+    lock = Home(home).run / "daemon.lock"
+    if not lock.exists():
+        return False
+    try:
+        with durable.exclusive(lock, busy=""):
+            return False
+    except Busy:
+        return True
+
+
+def recover(home: Path, said: Callable[[bytes], None]) -> dict[str, int]:
+    """Rebuild the ledger of `home`. Raises Busy while there is one, or while a daemon runs."""
+    where = Home(home.resolve())
+    if where.ledger.exists():
+        raise Busy("There is a ledger already.", f"Move it away first: mv {where.ledger} {where.ledger}.old")
+    if not where.repos.is_dir():
+        raise NotFound(f"{where.root} has no repositories to recover from.", "Name another with --home.")
+    with opened(where.root) as ctx:
+        return recovery.recover(ctx, Teller(said))

@@ -1,0 +1,49 @@
+"""The JSON shapes of surface.md: how each thing looks from outside. Times are UTC ISO 8601, durations seconds."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from gitdeploy.domain.build import Build
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.event import Event
+from gitdeploy.domain.release import Release
+from gitdeploy.domain.site import Site
+from gitdeploy.service import history
+from gitdeploy.service import site as sites
+from gitdeploy.service.context import Context
+
+
+def site(ctx: Context, row: Site) -> dict[str, Any]:
+    return sites.describe(ctx, row)
+
+
+def release(row: Release) -> dict[str, Any]:
+    return {
+        "id": row.id, "release": row.name, "site": row.site, "env": row.env, "kind": row.kind, "state": row.state,
+        "mark": row.mark or None, "commit": row.commit, "subject": row.subject, "build": row.build,
+        "artifact": row.artifact, "actor": row.actor, "reason": row.reason or None, "origin": f"r{row.origin}",
+        "pinned": row.pinned, "created_at": row.created_at, "live_at": row.live_at, "ended_at": row.ended_at,
+        "undo": history.undo(row),
+    }  # fmt: skip
+
+
+def build(row: Build) -> dict[str, Any]:
+    shown = (
+        "id", "site", "commit", "tree", "ref", "state", "actor", "subject", "reused_from", "artifact", "created_at",
+        "started_at", "finished_at", "seconds", "error",
+    )  # fmt: skip
+    return {name: getattr(row, name) for name in shown}
+
+
+def environment(ctx: Context, row: Environment) -> dict[str, Any]:
+    return {
+        "name": row.name, "kind": row.kind, "branch": row.branch, "state": row.state,
+        "release": f"r{row.release}" if row.release else None, "url": ctx.url(row.site, row.label),
+        "created_at": row.created_at, "expires_at": row.expires_at, "processes": [],
+    }  # fmt: skip
+
+
+def event(row: Event) -> dict[str, Any]:
+    return dataclasses.asdict(row)
