@@ -1,0 +1,182 @@
+"""Git and commands over SSH: each key is somebody, and may do one thing."""
+
+from __future__ import annotations
+
+import getpass
+import shlex
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import eventually
+
+
+class Door:
+    """A real sshd that knows the server's keys, and the keys of two people."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        for name in ("host", "maya", "vera", "stranger"):
+            words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name)]
+            subprocess.run(words, check=True)
+        Path("/run/sshd").mkdir(exist_ok=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        (folder / "sshd_config").write_text(
+            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\n"
+            f"AuthorizedKeysFile {home}/keys/authorized_keys\nStrictModes no\nAcceptEnv GIT_PROTOCOL\n"
+            "PasswordAuthentication no\nPermitRootLogin forced-commands-only\n"
+        )
+        self.log = folder / "sshd.log"
+        self._process = subprocess.Popen(
+            ["/usr/sbin/sshd", "-D", "-f", str(folder / "sshd_config"), "-E", str(self.log)]
+        )
+        eventually(self._answers, why="sshd does not answer")
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, self.log.read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+    def command(self, who: str) -> str:
+        options = (
+            f"-F none -o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o LogLevel=ERROR \
+-o UserKnownHostsFile=/dev/null -p {self.port} -i {self.folder}/{who}"
+        )
+        return f"ssh {options}"
+
+    def run(self, who: str, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [*shlex.split(self.command(who)), f"{getpass.getuser()}@127.0.0.1", *words],
+            input=stdin, capture_output=True, timeout=60,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def door(shared, tmp_path_factory, request):
+    one = Door(tmp_path_factory.mktemp("ssh") / "door", shared.home)
+    request.addfinalizer(one.close)
+    for who in ("maya", "vera"):
+        shared.cli("key", "add", who, str(one.folder / f"{who}.pub"))
+    return one
+
+
+@pytest.fixture
+def site(desk, door):
+    desk.shared.secret("vera", "viewer", desk.site)
+    desk.git("remote", "add", "ssh", f"ssh://{getpass.getuser()}@127.0.0.1/{desk.site}.git")
+    desk.commit("first", index_html="first")
+    pushed = desk.run("push", "ssh", "main", GIT_SSH_COMMAND=door.command("maya"))
+    assert pushed.ok, pushed.out
+    return desk
+
+
+def test_a_push_over_ssh_is_by_the_owner_of_the_key(site, door, tmp_path):
+    assert site.page().text == "first"
+    assert site.live["actor"] == "maya"
+    as_maya, as_vera = ({"GIT_SSH_COMMAND": door.command(who)} for who in ("maya", "vera"))
+    site.commit("second", index_html="second")
+    refused = site.run("push", "ssh", "main", **as_vera)
+    assert refused.code == 128
+    assert "vera is viewer of" in refused.out
+    assert site.run("push", "ssh", "main", **as_maya).ok
+    assert site.run("push", "-o", "reason=over ssh", "ssh", "HEAD:rollback/r1", **as_maya).ok
+    assert site.live["reason"] == "over ssh"
+    url = site.git("remote", "get-url", "ssh")
+    assert site.run("clone", "-q", url, str(tmp_path / "clone"), **as_vera).ok
+    traced = site.run("ls-remote", "ssh", GIT_TRACE_PACKET="1", **as_vera)
+    assert "version 2" in traced.out
+
+
+def test_a_stranger_and_a_removed_key_get_nothing(site, door):
+    assert not site.run("ls-remote", "ssh", GIT_SSH_COMMAND=door.command("stranger")).ok
+    made = site.shared.ask(
+        "/keys", "POST", {"actor": "vera", "key": (door.folder / "stranger.pub").read_text()}
+    )
+    assert site.run("ls-remote", "ssh", GIT_SSH_COMMAND=door.command("stranger")).ok
+    site.shared.ask(f"/keys/{made['id']}", "DELETE")
+    assert not site.run("ls-remote", "ssh", GIT_SSH_COMMAND=door.command("stranger")).ok
+
+
+def test_a_site_one_may_not_see_does_not_exist(site, door, shared, tmp_path):
+    other = shared.new_site(tmp_path / "other")
+    url = f"ssh://{getpass.getuser()}@127.0.0.1/NAME.git"
+    said = []
+    for name in (other.site, "nowhere"):
+        refused = site.run("ls-remote", url.replace("NAME", name), GIT_SSH_COMMAND=door.command("vera"))
+        assert refused.code == 128
+        said.append(refused.out.replace(name, "NAME"))
+    assert said[0] == said[1]
+    assert "There is no site 'NAME'" in said[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("sh",), ("sh", "-c", "id"), ("git", "upload-pack", "/etc"), ("scp", "-t", "x"), ("git-upload-archive", "x"),
+     ("serve",), ("init", "/tmp/x"), ("git-upload-pack",), ("git-upload-pack", "a", "b"), ("'unbalanced",)],
+)  # fmt: skip
+def test_there_is_no_shell(door, shared, words):
+    done = door.run("maya", *words)
+    assert done.returncode not in (0, 255)
+    assert b"uid=" not in done.stdout
+    assert b"it has no shell" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "path", ["../../ledger.db", "/etc/passwd", "-x", "a..b", "x\ny", "$(id)", "'; id; '"]
+)
+def test_a_path_is_a_sites_name_or_nothing(door, shared, path):
+    done = door.run("maya", f"git-upload-pack {shlex.quote(path)}")
+    assert done.returncode not in (0, 255)
+    assert b"uid=" not in done.stdout + done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"Use 1 to 30 of a-z" in done.stderr
+
+
+def test_commands_are_asked_in_the_owners_name(site, door):
+    done = door.run("vera", "releases", site.site)
+    assert done.returncode == 0, done.stderr
+    assert b"r1" in done.stdout and b"first" in done.stdout
+    done = door.run("vera", "live", site.site, "--json")
+    assert b'"release": "r1"' in done.stdout
+    refused = door.run("vera", "rollback", site.site, "r1", "--yes")
+    assert refused.returncode == 5
+    assert b"vera is viewer of" in refused.stderr
+    refused = door.run("vera", "token", "list")
+    assert refused.returncode == 5
+    done = door.run("maya", "redeploy", site.site, "r1", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert site.live["actor"] == "maya"
+    missing = door.run("vera", "releases", "nowhere")
+    assert missing.returncode == 3
+
+
+def test_an_option_is_no_way_around_the_key(site, door):
+    """Whoever the words name, it is the key that counts; and no file of the server can be read by naming it."""
+    for words in (
+        (" --home /tmp releases", site.site),
+        ("releases", site.site, "--home", "/"),
+        (" --url http://x site list",),
+        ("key", "add", "vera", "/etc/hostname"),
+    ):
+        done = door.run("vera", *words)
+        assert done.returncode not in (0, 255), words
+        assert Path("/etc/hostname").read_text().strip().encode() not in done.stdout + done.stderr
+
+
+def test_no_forwarding_no_terminal(door):
+    login = [*shlex.split(door.command("maya")), f"{getpass.getuser()}@127.0.0.1"]
+    forward = ["-N", "-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:1"]
+    done = subprocess.run([login[0], *forward, *login[1:]], capture_output=True, timeout=30)
+    assert done.returncode == 255
+    assert b"forwarding failed" in done.stderr
+    done = subprocess.run([login[0], "-tt", *login[1:]], capture_output=True, timeout=30)
+    assert b"PTY allocation request failed" in done.stderr
