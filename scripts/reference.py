@@ -1,4 +1,6 @@
-"""The reference pages that are read from the program: docs/cli.md from --help, docs/api.md from the routes."""
+"""The reference pages that are read from the program: docs/cli.md from --help, docs/api.md from the routes, the
+settings of docs/configuration.md and templates/gitdeploy.toml from their schema.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,10 @@ import click
 from fastapi import FastAPI
 
 from gitdeploy.cli import main
+from gitdeploy.domain import setting_text
 from gitdeploy.web.api import router
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
 WIDTH = 100
 WRITTEN = "<!-- Written by scripts/docs from the program; change it there. -->\n\n"
 
@@ -94,16 +97,27 @@ def _body(schema: dict[str, Any], route: dict[str, Any]) -> list[str]:
     return list(schema["components"]["schemas"][name]["properties"]) if name else []
 
 
+def configuration_page() -> str:
+    before, heading, _ = (ROOT / "docs/configuration.md").read_text("utf-8").partition("## The settings\n")
+    return f"{before}{heading}\n{setting_text.tables()}"
+
+
 def run(check: bool) -> int:
     stale = []
-    for name, text in (("cli.md", cli_page()), ("api.md", api_page())):
-        path = DOCS / name
+    written = {
+        "docs/cli.md": cli_page(),
+        "docs/api.md": api_page(),
+        "docs/configuration.md": configuration_page(),
+        "templates/gitdeploy.toml": setting_text.sample(),
+    }
+    for name, text in written.items():
+        path = ROOT / name
         if not path.exists() or path.read_text("utf-8") != text:
             stale.append(name)
             if not check:
                 path.write_text(text, "utf-8")
     for name in stale:
-        sys.stdout.write(f"docs/{name} {'is out of date: run scripts/docs' if check else 'written'}\n")
+        sys.stdout.write(f"{name} {'is out of date: run scripts/docs' if check else 'written'}\n")
     return 1 if check and stale else 0
 
 

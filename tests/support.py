@@ -53,6 +53,7 @@ class Server:
 
     def __init__(self, *, edge_driver: str = "embedded", settings: str = "") -> None:
         self.home = Path(tempfile.mkdtemp(prefix="gd-", dir="/tmp"))
+        self.home.chmod(0o711)  # apps of a server that is root run as nobody
         self.edge_driver = edge_driver
         self.listen = ""
         self.edge = ""

@@ -36,8 +36,19 @@ class Tree(Protocol):
         ...
 
 
+def with_procfile(tree: Tree, settings: Settings) -> Settings:
+    """The settings with what the commit's Procfile names. Raises Invalid with its line."""
+    here = _Below(tree, settings.build.root)
+    return (
+        settings.with_procfile(procfile.parse(here.read("Procfile"))) if here.exists("Procfile") else settings
+    )
+
+
 def detect(tree: Tree, settings: Settings) -> Recipe:
-    """Raises Invalid with what was looked for and the next step."""
+    """What to do with a tree whose settings are complete (`with_procfile`).
+
+    Raises Invalid with what was looked for and the next step.
+    """
     build = settings.build
     if not any(True for _ in tree.list(".")):
         raise Invalid(
@@ -95,7 +106,7 @@ def _said(tree: _Below, settings: Settings) -> Recipe | None:
     build = settings.build
     if build.command:
         commands = (shell(build.command),)
-        if _processes(tree, settings) and not build.output:
+        if settings.processes and not build.output:
             return Recipe(APP, f"[build] command in {FILE}, and processes: an app", commands)
         if not build.output:
             raise Invalid(f"{FILE} build/output: should name the folder that the command writes.", SAY_SO)
@@ -116,22 +127,17 @@ def _found(tree: _Below, settings: Settings) -> Recipe | None:
     return next((recipe for tool in tools if (recipe := tool(tree)) is not None), None)
 
 
-def _processes(tree: _Below, settings: Settings) -> bool:
-    return bool(settings.processes) or tree.exists("Procfile")
-
-
 def _app(tree: _Below, settings: Settings) -> Recipe | None:
-    if not _processes(tree, settings):
+    if not settings.processes:
         return None
-    where = f"[processes] in {FILE}" if settings.processes else "Procfile"
-    named = list(settings.processes) or list(procfile.parse(tree.read("Procfile")))
+    where = "Procfile" if tree.exists("Procfile") else f"[processes] in {FILE}"
     commands: tuple[Argv, ...] = ()
     node = detect_node.script(tree)
     if node is not None:
         commands = node.commands
     elif tree.exists("requirements.txt"):
         commands = (("python3", "-m", "pip", "install", "--target", ".packages", "-r", "requirements.txt"),)
-    return Recipe(APP, f"{where}: an app with the processes {', '.join(named) or 'none'}", commands)
+    return Recipe(APP, f"{where}: an app with the processes {', '.join(settings.processes)}", commands)
 
 
 def _hugo(tree: _Below) -> Recipe | None:

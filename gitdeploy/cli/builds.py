@@ -66,9 +66,7 @@ def show(asked: Settings, build: str, as_json: bool) -> None:
 @settings
 def show_log(asked: Settings, build: str, follow: bool) -> None:
     """Print the log of BUILD."""
-    for chunk in asked.client.chunks(f"/builds/{build}/log", follow=follow):
-        sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+    screen.stream(asked.client.chunks(f"/builds/{build}/log", follow=follow))
 
 
 @group.command()
@@ -151,19 +149,4 @@ def protect(asked: Settings, site: str, branch: str, off: bool) -> None:
     click.echo(f"{branch} asks for the password now, with any user name.", err=True)
 
 
-@click.command()
-@site
-@click.option("-f", "--follow", is_flag=True, help="Go on until the build ends.")
-@settings
-def logs(asked: Settings, site: str, follow: bool) -> None:
-    """Print the log of the newest build of SITE."""
-    newest = asked.client.get(f"/sites/{site}/builds", limit=1)
-    if not newest:
-        click.echo(f"{site} has no builds yet.", err=True)
-        return
-    for chunk in asked.client.chunks(f"/builds/{newest[0]['id']}/log", follow=follow):
-        sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
-
-
-COMMANDS = (listing, group, previews, preview, logs)
+COMMANDS = (listing, group, previews, preview)

@@ -40,10 +40,16 @@ class Client:
             return _read(answer)
 
     def follow(
-        self, path: str, body: object, said: Callable[[str], None], *, query: dict[str, object] | None = None
+        self,
+        path: str,
+        body: object,
+        said: Callable[[str], None],
+        *,
+        query: dict[str, object] | None = None,
+        method: str = "POST",
     ) -> Any:
-        """POST and hear what is said while it happens; returns the result."""
-        with self._open("POST", path, body, query, LINES) as answer:
+        """Ask for something that takes a while, and hear what is said while it happens; returns the result."""
+        with self._open(method, path, body, query, LINES) as answer:
             if answer.status >= 400:
                 return _read(answer)
             for line in answer:

@@ -49,7 +49,7 @@ def put(
             )
         said[name] = {"value": sys.stdin.read().rstrip("\n") if value == "-" else value, "secret": secret}
     body = {"env": BUILD if build else env, "set": said}
-    made = asked.client.ask("PATCH", f"/sites/{site}/config", body)
+    made = asked.client.follow(f"/sites/{site}/config", body, screen.prose, method="PATCH")
     if as_json:
         screen.facts(made)
     else:
@@ -65,7 +65,7 @@ def put(
 def unset(asked: Settings, site: str, names: tuple[str, ...], env: str, build: bool, as_json: bool) -> None:
     """Remove variables."""
     body = {"env": BUILD if build else env, "unset": list(names)}
-    made = asked.client.ask("PATCH", f"/sites/{site}/config", body)
+    made = asked.client.follow(f"/sites/{site}/config", body, screen.prose, method="PATCH")
     if as_json:
         screen.facts(made)
     else:

@@ -70,6 +70,7 @@ def _order(verb: str, says: str, default: str | None = None) -> click.Command:
     @settings
     def order(
         asked: Settings,
+        /,
         site: str,
         target: str,
         env: str,
@@ -77,14 +78,23 @@ def _order(verb: str, says: str, default: str | None = None) -> click.Command:
         dry_run: bool,
         yes: bool,
         as_json: bool,
+        **more: str,
     ) -> None:
         if not yes and not dry_run and not as_json and sys.stdin.isatty():
             click.confirm(f"{verb} {env} of {site} to {target}?", abort=True, err=True)
-        body = {"target": target, "env": env, "reason": reason, "dry_run": dry_run}
+        body = {"target": target, "env": env, "reason": reason, "dry_run": dry_run, **more}
         made = asked.client.follow(f"/sites/{site}/{verb}", body, screen.prose)
         if as_json:
             screen.facts(made)
 
+    if verb == "rollback":
+        order = click.option(
+            "--config",
+            type=click.Choice(["now", "then"]),
+            default="now",
+            show_default=True,
+            help="The configuration of today, or the one that the release ran with.",
+        )(order)
     return click.command(verb, help=says)(order)
 
 

@@ -21,6 +21,13 @@ def prose(text: str) -> None:
     sys.stderr.flush()
 
 
+def stream(chunks: Iterable[bytes]) -> None:
+    """A text as it comes."""
+    for chunk in chunks:
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+
+
 def table(rows: Iterable[Sequence[object]], *, head: Sequence[str], empty: str) -> None:
     """Columns as wide as their widest cell; the last one takes what is left."""
     lines = [[_clean(cell) for cell in row] for row in rows]

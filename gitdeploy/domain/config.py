@@ -1,7 +1,7 @@
 """Variables that a site is built or run with. Every change is a new version; a version never changes.
 
 `BUILD` is the configuration that builds see, the same for every environment, so that what was built for a preview
-can go live; all other names are environments, whose configuration their processes see.
+can go live; `PREVIEW` is what the processes of every preview see; all other names are environments.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from gitdeploy.errors import Invalid
 
 BUILD = "build"
+PREVIEW = "preview"
 LONGEST = 32 * 1024  # characters of one value; a process's whole environment has a limit too
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")

@@ -9,7 +9,9 @@ KINDS = ("production", "named", "preview")
 
 @dataclass(frozen=True)
 class Environment:
-    """A row of the ledger. `folder` is its folder and, but for production, its part of the host name."""
+    """A row of the ledger. `folder` is its folder and, but for production, its part of the host name; `scale` is
+    the JSON of how many copies of a program somebody asked for, where that is not what the release says.
+    """
 
     site: str
     name: str
@@ -20,6 +22,7 @@ class Environment:
     state: str = "building"  # building ready failed
     release: int | None = None
     expires_at: str | None = None
+    scale: str = "{}"
 
     @property
     def label(self) -> str:

@@ -11,14 +11,16 @@ from gitdeploy.errors import Invalid
 
 REASON_MAX = 1000
 _FLAGS = ("wait", "detach", "cancel-on-hangup", "dry-run", "skip", "no-cache")
-_VALUES = ("reason", "env")
-_LATER = ("at", "only", "config", "snapshot", "force-schema", "ticket")
+_VALUES = ("reason", "env", "config")
+_LATER = ("at", "only", "snapshot", "force-schema", "ticket")
+CONFIGS = ("now", "then")
 
 
 @dataclass(frozen=True)
 class Options:
     reason: str = ""
     env: str = ""
+    config: str = ""
     wait: bool = False
     detach: bool = False
     cancel_on_hangup: bool = False
@@ -60,6 +62,8 @@ def _value(name: str, value: str) -> str:
         raise Invalid(
             f"The push option {name} has {len(value)} characters.", f"At most {REASON_MAX} are kept."
         )
+    if name == "config" and value not in CONFIGS:
+        raise Invalid(f"The push option config cannot be {value[:40]!r}.", "Say config=now or config=then.")
     return value
 
 

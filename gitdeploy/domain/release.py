@@ -9,14 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-KINDS = ("deploy", "promote", "rollback", "redeploy", "restore")
+KINDS = ("deploy", "promote", "rollback", "redeploy", "restore", "config")
+FORWARD = ("deploy", "promote", "redeploy")
+"""The kinds that bring something new, and so run the release command."""
+NOTED = (
+    "id", "number", "env", "kind", "commit", "subject", "build", "artifact", "actor", "reason", "created_at",
+    "live_at", "origin", "serves", "slot", "config",
+)  # fmt: skip
+"""What the note of a release tells of it: enough to know it again when the ledger is lost."""
 STATES = ("pending", "live", "superseded", "rolled_back", "failed")
 
 
 @dataclass(frozen=True)
 class Release:
     """A row of the ledger. `number` counts per site; `origin` is the number of the release that first put
-    this artifact here (itself, unless this is a rollback). Times are UTC ISO 8601.
+    this artifact here (itself, unless this is a rollback). `serves` is files or app; `slot` the slot that serves
+    it, its own or that of an earlier release that was still started; `config` the number of the configuration that
+    its processes run with, 0 for none. Times are UTC ISO 8601.
     """
 
     id: str
@@ -37,6 +46,9 @@ class Release:
     pinned: bool = False
     live_at: str | None = None
     ended_at: str | None = None
+    serves: str = "files"
+    slot: str = ""
+    config: int = 0
 
     @property
     def name(self) -> str:

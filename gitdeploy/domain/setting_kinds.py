@@ -106,6 +106,10 @@ def _size(value: object) -> int:
     return size
 
 
+def _bound(value: object) -> int:
+    return 0 if value == "0" else _size(value)
+
+
 def _folder(value: object) -> str:
     """A folder inside the tree, as `a/b`; `.` and `` are the tree's top and stay as they are."""
     parts = [part for part in _text(value).split("/") if part not in ("", ".")]
@@ -172,6 +176,12 @@ some_duration = Kind(
 )
 size = Kind(
     "size", 'should be a size such as "512MB", at least 1MB', _size, lambda v: toml(units.print_size(v))
+)
+bound = Kind(
+    "size",
+    'should be a size such as "512MB", at least 1MB, or "0" for no bound',
+    _bound,
+    lambda v: toml(units.print_size(v) if v else "0"),
 )
 folder = Kind("folder", 'should be a folder inside the repository such as "dist"', _folder)
 page = Kind("file", 'should be a file of the site such as "404.html"', _below)

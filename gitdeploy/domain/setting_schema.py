@@ -8,7 +8,7 @@ Units: durations are seconds, sizes bytes, paths relative to the repository and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from gitdeploy.domain import setting_kinds as kinds
@@ -55,17 +55,20 @@ class Process:
     command: str = key(kinds.command, "true", "Shell line that starts it.")
     count: int = key(kinds.count(0, 100), 1, "How many copies run.")
     stop_timeout: int = key(kinds.duration, "30s", "Time it has to end by itself before it is killed.")
+    memory: int = key(
+        kinds.bound, "0", "A copy that uses more memory is ended and started again; 0: no bound."
+    )
 
 
 @dataclass(frozen=True)
 class Health:
     about: ClassVar[str] = "What a new release must answer before it goes live."
-    later: ClassVar[str] = "apps"
     path: str = key(kinds.url_path, "/", "Path that is asked for.")
     expect: tuple[int, ...] = key(kinds.statuses, 200, "Status, or list of statuses, that means healthy.")
     contains: str = key(kinds.text, "", "Text the answer must contain.")
     timeout: int = key(kinds.some_duration, "30s", "Time in which it must become healthy.")
     interval: int = key(kinds.some_duration, "1s", "Time between two tries.")
+    uptime: int = key(kinds.duration, "0s", "Time that every process must have stayed up.")
     command: str = key(kinds.text, "", "Shell line that must succeed, instead of a path.")
 
 
@@ -80,7 +83,7 @@ class Environment:
         later="apps",
     )
     keep: int = key(kinds.count(1, 1000), 10, "How many releases can be rolled back to.")
-    keep_warm: int = key(kinds.count(0, 10), 0, "How many earlier releases stay started.", later="apps")
+    keep_warm: int = key(kinds.count(0, 10), 0, "How many earlier releases stay started.")
     hold_after_rollback: bool = key(
         kinds.flag, False, "After a rollback hold pushes until `-o resume`.", later="approvals"
     )
@@ -167,8 +170,7 @@ class Settings:
 
     build: Build = Build()
     processes: Mapping[str, Process] = names(
-        "The programs of the site: a command as in a Procfile, or { command, count, stop_timeout }.",
-        later="apps",
+        "The programs of the site: a command as in a Procfile, or { command, count, stop_timeout, memory }."
     )
     health: Health = Health()
     production: Production = Production()
@@ -181,6 +183,11 @@ class Settings:
     static: Static = Static()
     cron: Mapping[str, str] = names("Commands that run on a schedule (UTC).", later="apps")
 
+    def with_procfile(self, procfile: Mapping[str, str]) -> Settings:
+        """A process that a Procfile names counts too; of a name in both [processes] says what it is."""
+        said = {name: Process(command) for name, command in procfile.items()}
+        return replace(self, processes={**said, **self.processes})
+
     @property
     def policy(self) -> Policy:
         return Policy(self.production, self.environments, self.preview)
@@ -188,6 +195,7 @@ class Settings:
     def as_json(self) -> dict[str, Any]:
         """What a release is served with, for its signed record: every value said, none left to a default."""
         return {
+            "cron": dict(sorted(self.cron.items())),
             "health": asdict(self.health) | {"expect": list(self.health.expect)},
             "processes": {name: asdict(self.processes[name]) for name in sorted(self.processes)},
             "static": asdict(self.static),

@@ -19,7 +19,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,11 +113,12 @@ class Environment:
         """Remove the slots that are neither live, nor in `keep`, nor draining (left within DRAIN seconds), nor
         among the last few of files that were live, whose hashed assets open pages may still ask for.
 
-        Who runs an app keeps its slot for as long as it runs.
+        Whoever runs an app holds its slot by a file `keeper.lock`.
         """
         kept = {self.current(), *keep, *self._recent()}
         for slot in self.slots():
-            if slot not in kept and not self._is_draining(slot):
+            held = (self.slot_folder(slot) / "keeper.lock").exists()
+            if slot not in kept and not held and not self._is_draining(slot):
                 _discard(self.slot_folder(slot))
         self._sweep()
 
@@ -153,8 +153,7 @@ class Environment:
         """Tear the environment down: first the link, so that visitors get a clean 404, then the rest."""
         if self.folder.is_dir():
             self.clear()
-            shutil.rmtree(self.folder, ignore_errors=True)
-            durable.sync_folder(self.folder.parent)
+            durable.remove_tree(self.folder)
 
     def _prepare(self, slot: str, root: Path, rules: Rules, serves: str) -> None:
         folder = self.slot_folder(slot)
@@ -176,7 +175,7 @@ class Environment:
             _discard(folder)
             making.rename(folder)
         except BaseException as error:
-            shutil.rmtree(making, ignore_errors=True)
+            durable.remove_tree(making)
             if isinstance(error, OSError):
                 raise Failed(f"Cannot prepare the slot {slot}: {error.strerror or error}.") from error
             raise
@@ -204,9 +203,7 @@ class Environment:
         """Remove what a killed `prepare` or `point` left: hidden names older than any of them takes."""
         for leftover in [*self.folder.glob(".current.*"), *self.folder.glob("slots/.*")]:
             if time.time() - leftover.lstat().st_mtime > 3600:
-                shutil.rmtree(
-                    leftover
-                ) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
+                durable.remove_tree(leftover)
 
 
 def _holds(folder: Path, target: str, rules: Rules, address: str) -> bool:
@@ -221,4 +218,4 @@ def _discard(folder: Path) -> None:
     if folder.is_dir():
         going = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
         folder.rename(going)
-        shutil.rmtree(going, ignore_errors=True)
+        durable.remove_tree(going)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gitdeploy.build import builder, workspace
 from gitdeploy.build import log as logs
-from gitdeploy.build.detect import detect
+from gitdeploy.build.detect import detect, with_procfile
 from gitdeploy.build.log import BuildLog
 from gitdeploy.domain.build import OPEN, Build
 from gitdeploy.domain.config import Config
@@ -22,7 +22,7 @@ from gitdeploy.domain.recipe import APP, Recipe, build_key
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.settings import Settings
 from gitdeploy.domain.site import Site
-from gitdeploy.errors import Failed, GitdeployError, Invalid, NotFound
+from gitdeploy.errors import Failed, GitdeployError, NotFound
 from gitdeploy.git import export
 from gitdeploy.git.repository import CommitInfo
 from gitdeploy.service import config, policy, publishing, serving
@@ -150,12 +150,8 @@ def _plan(ctx: Context, wanted: Wanted) -> Work:
     repository = ctx.repository(wanted.site.name)
     settings = policy.of_commit(repository, wanted.commit.id)
     with repository.tree(wanted.commit.tree) as tree:
+        settings = with_procfile(tree, settings)
         recipe = detect(tree, settings)
-    if recipe.kind == APP:
-        raise Invalid(
-            "This commit is a program to be started, and this version serves files only.",
-            'Say what files to publish: [build] command = "…" and output = "…" in gitdeploy.toml.',
-        )
     identity = publishing.watched(repository, wanted.commit.tree, settings) or wanted.commit.tree
     given = config.for_builds(ctx, wanted.site.name)
     variables = {name: one.value for name, one in given.items()}
@@ -219,7 +215,8 @@ def _run(ctx: Context, wanted: Wanted, work: Work, job: Job) -> Made:
     except BaseException as error:
         _over(ctx, row, error, time.monotonic() - started)
         raise
-    _show_permalink(ctx, row, published.fresh)
+    if work.recipe.kind != APP:
+        _show_permalink(ctx, row, published.fresh)
     return Made(row, reused=False, fresh=published.fresh)
 
 

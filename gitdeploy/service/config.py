@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable
 
 from gitdeploy.domain import config as configs
-from gitdeploy.domain.config import BUILD, Config, ConfigVersion
+from gitdeploy.domain.config import BUILD, PREVIEW, Config, ConfigVersion
+from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import NotFound
+from gitdeploy.service import policy
 from gitdeploy.service.context import Context
 from gitdeploy.store import clock
 
@@ -19,6 +21,7 @@ def change(
 ) -> ConfigVersion:
     """Make the next version of `env`'s configuration. Raises Invalid, or Refused below maintainer."""
     actor.need(Role.MAINTAINER, site.name, f"change the configuration of {env}")
+    _refuse_unknown(ctx, site, env)
     with ctx.ledger.atomic():
         before = newest(ctx, site.name, env)
         old = values(ctx, before)
@@ -33,6 +36,16 @@ def change(
         ctx.event("config.changed", actor=actor.name, site=site.name, env=env, subject=f"c{number}",
                   data=configs.difference(old, new))  # fmt: skip
     return version
+
+
+def _refuse_unknown(ctx: Context, site: Site, scope: str) -> None:
+    settings = policy.of_site(site, ctx.repository(site.name))
+    known = {BUILD, PREVIEW, PRODUCTION, *settings.environments}
+    if scope not in known:
+        raise NotFound(
+            f"{site.name} has no configuration for {scope!r}, only for {', '.join(sorted(known))}.",
+            f"Previews share one: gitdeploy config list {site.name} --env {PREVIEW}",
+        )
 
 
 def newest(ctx: Context, site: str, env: str) -> ConfigVersion | None:
@@ -53,6 +66,18 @@ def values(ctx: Context, of: ConfigVersion | None) -> Config:
     if of is None:
         return {}
     return configs.from_json(json.loads(ctx.vault.open(of.sealed, _about(of.env, of.number))))
+
+
+def at(ctx: Context, site: str, env: str, number: int) -> Config:
+    """What the configuration `number` held; nothing for 0."""
+    return values(ctx, version(ctx, site, env, number)) if number else {}
+
+
+def put_back(ctx: Context, actor: Actor, site: Site, env: str, before: ConfigVersion | None) -> None:
+    """Make what was before the newest version again, because nothing could run with that."""
+    old, new = values(ctx, before), values(ctx, newest(ctx, site.name, env))
+    changed = {name: one for name, one in old.items() if new.get(name) != one}
+    change(ctx, actor, site, env, changed, set(new) - set(old))
 
 
 def for_builds(ctx: Context, site: str) -> Config:

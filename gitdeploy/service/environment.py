@@ -19,7 +19,7 @@ from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import build as builds
-from gitdeploy.service import policy, serving
+from gitdeploy.service import policy, serving, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.mishap import plainly
@@ -86,6 +86,8 @@ def tear_down(ctx: Context, env: Environment, *, actor: str) -> None:
         ctx.queue.cancel(open_build.id, f"{env.branch} was removed", own_reason=True)
     with ctx.lanes.of(env.site, env.name).switch.hold("its removal", Teller(), lambda: False):
         Routes(ctx.home).remove(host(env.site, ctx.server.domain, label=env.label))
+        Place(ctx.home, env.site, env.folder).clear()
+        slot.end(ctx, env)
         Place(ctx.home, env.site, env.folder).remove()
         repository = ctx.repository(env.site)
         if live_ref := repository.ref(f"refs/live/{env.folder}"):

@@ -30,7 +30,7 @@ def begin(ctx: Context, release: Release, place: Place, updates: list[Update]) -
     return ctx.ledger.switches.add(
         SwitchRecord(
             id=ids.new("swi"), site=release.site, env=release.env, release=release.number,
-            old_slot=place.current(), new_slot=release.name,
+            old_slot=place.current(), new_slot=release.slot,
             refs=json.dumps([[one.old, one.new, one.ref] for one in updates]),
             phase="prepared", created_at=clock.now(),
         )
@@ -48,7 +48,7 @@ def move(
     try:
         with RefTransaction(ctx.repository(release.site), changed) as refs:
             ctx.ledger.switches.change(record, phase="switching")
-            place.point(release.name)
+            place.point(release.slot)
             refs.commit()
     except BaseException:
         if place.current() == record.new_slot:

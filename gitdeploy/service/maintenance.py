@@ -1,4 +1,4 @@
-"""What is looked after while the server runs: the edge, the branches and previews, and old bytes."""
+"""What is looked after while the server runs: the edge, the apps, the branches and previews, and old bytes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 
 log = logging.getLogger("gitdeploy.maintenance")
-EDGE, BRANCHES, PATROL, COLLECTION = 5.0, 10.0, 900.0, 3600.0  # seconds between two looks
+EDGE, APPS, BRANCHES, PATROL, COLLECTION = 5.0, 5.0, 10.0, 900.0, 3600.0  # seconds between two looks
 
 
 def run(ctx: Context, ending: threading.Event, ensure_edge: Callable[[], object]) -> None:
     """Until `ending` is set. What fails is logged and tried again at its next time."""
     chores: list[tuple[str, float, Callable[[], object]]] = [
         ("edge", EDGE, ensure_edge),
+        ("apps", APPS, lambda: reconcile.keep_apps(ctx)),
         ("branches", BRANCHES, lambda: reconcile.again(ctx)),
         ("patrol", PATROL, lambda: _patrol(ctx)),
         ("collection", COLLECTION, lambda: retention.collect(ctx, Teller())),

@@ -23,6 +23,8 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
     actor.need(need, site.name, verb if verb == "cancel" else f"{verb} {options.env or PRODUCTION}")
     if options.detach or options.skip:
         raise Invalid(f"{verb}/{target} is carried out at once.", "Push it without -o detach and -o skip.")
+    if options.config and verb != "rollback":
+        raise Invalid("Only a rollback chooses its configuration.", "Push without -o config.")
     if verb != "cancel":
         targets.parse(target)
         history.environment_of(ctx, site, options.env)
@@ -42,7 +44,8 @@ def carry_out(
     stop = gone if options.cancel_on_hangup else (lambda: False)
     ask = release.Ask(
         actor=actor.name, site=site, env=options.env or PRODUCTION, reason=options.reason,
-        dry_run=options.dry_run, no_cache=options.no_cache, teller=teller, gone=stop,
+        dry_run=options.dry_run, no_cache=options.no_cache, config=options.config,
+        teller=teller, gone=stop,
     )  # fmt: skip
     match verb:
         case "rollback":

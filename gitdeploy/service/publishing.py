@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gitdeploy.build import builder
+from gitdeploy.domain.app import AppSpec
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.globs import matches
 from gitdeploy.domain.manifest import Manifest
-from gitdeploy.domain.recipe import Recipe
+from gitdeploy.domain.recipe import APP, Recipe
 from gitdeploy.domain.settings import FILE, Settings
 from gitdeploy.domain.statement import Statement
 from gitdeploy.errors import Failed, GitdeployError, Invalid
@@ -58,7 +59,10 @@ def attest(ctx: Context, build: Build, recipe: Recipe, settings: Settings, manif
     """
     if not manifest.files:
         raise Failed(f"The build left no files in {recipe.output}/.", f"Check [build] output in {FILE}.")
-    serving.rules(ctx, manifest, settings.as_json())
+    if recipe.kind == APP:
+        AppSpec.of(settings.as_json()["processes"], {})
+    else:
+        serving.rules(ctx, manifest, settings.as_json())
     ctx.store.attest(
         Statement(
             site=ctx.site(build.site).id, artifact=manifest.root, build_id=build.id, builder=builder.builder_id(),
@@ -70,7 +74,7 @@ def attest(ctx: Context, build: Build, recipe: Recipe, settings: Settings, manif
 
 def watched(repository: Repository, tree: str, settings: Settings) -> str:
     """What stands for the tree when only some of its files matter (`[build] watch`); "" when all do."""
-    patterns = (*settings.build.watch, FILE)
+    patterns = (*settings.build.watch, FILE, "Procfile", "**/Procfile")
     if not settings.build.watch:
         return ""
     files, _ = export.differences(repository, None, tree)

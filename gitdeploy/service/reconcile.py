@@ -24,7 +24,7 @@ from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import environment as environments
-from gitdeploy.service import heads, journal, push, serving
+from gitdeploy.service import heads, journal, push, serving, slot
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
 from gitdeploy.service.switch import note
@@ -32,6 +32,8 @@ from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock
 
 log = logging.getLogger("gitdeploy.reconcile")
+_HAS_APPS = """EXISTS (SELECT 1 FROM releases WHERE serves = 'app' AND releases.site = environments.site
+    AND releases.env = environments.name AND (state = 'live' OR ended_at > strftime('%Y-%m-%dT%H', 'now', '-1 day')))"""
 _LOST, _FORGOTTEN = 15.0, 3600.0  # seconds since a push was let through
 
 
@@ -100,6 +102,15 @@ def again(ctx: Context) -> None:
             log.warning("%s: %s", site.name, error.message)
 
 
+def keep_apps(ctx: Context) -> None:
+    """What should run runs, and what has been left ends, wherever nothing is being switched just now."""
+    for one in ctx.ledger.environments.where(sql=_HAS_APPS):
+        gate = ctx.lanes.of(one.site, one.name).switch
+        if gate.free:
+            with gate.hold("its processes", Teller(), gone=lambda: True):
+                _try(f"{one.site} {one.name}", slot.keep, ctx, one)
+
+
 def _refuse_lost_ledger(ctx: Context) -> None:
     if ctx.ledger.sites.where(limit=1):
         return
@@ -157,15 +168,17 @@ def _agree(ctx: Context, environment: Environment) -> None:
     if live is None:
         return
     place = Place(ctx.home, environment.site, environment.folder)
-    if place.current() != live.name:
+    slot.keep(ctx, environment)
+    if place.current() != live.slot:
         log.warning(
-            "%s %s pointed at %s, not %s", environment.site, environment.name, place.current(), live.name
+            "%s %s pointed at %s, not %s", environment.site, environment.name, place.current(), live.slot
         )
-        build = ctx.ledger.builds.get(live.build)
-        if build is None:
-            return
-        serving.prepare(ctx, place, live.name, serving.prove(ctx, build, None, frozenset()))
-        place.point(live.name)
+        if live.serves == "files":
+            build = ctx.ledger.builds.get(live.build)
+            if build is None:
+                return
+            serving.prepare(ctx, place, live.slot, serving.prove(ctx, build, None, frozenset()))
+        place.point(live.slot)
     repository = ctx.repository(environment.site)
     ref = f"refs/live/{environment.folder}"
     held = repository.ref(ref)

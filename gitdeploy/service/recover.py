@@ -17,7 +17,7 @@ from typing import Any
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION, SiteName
-from gitdeploy.domain.release import Release
+from gitdeploy.domain.release import NOTED, Release
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.statement import Statement
 from gitdeploy.errors import GitdeployError
@@ -29,11 +29,6 @@ from gitdeploy.service import policy
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock, ids
-
-_NOTED = (
-    "id", "number", "env", "kind", "commit", "subject", "build", "artifact", "actor", "reason", "created_at",
-    "live_at", "origin",
-)  # fmt: skip
 
 
 def recover(ctx: Context, teller: Teller) -> dict[str, int]:
@@ -92,7 +87,7 @@ def _releases(ctx: Context, site: Site, told: dict[int, dict[str, Any]]) -> list
     releases: list[Release] = []
     last: dict[str, int] = {}
     for number in sorted(told):
-        said = {name: told[number][name] for name in _NOTED}
+        said = {name: told[number][name] for name in NOTED}
         release = Release(site=site.name, state="live", **said)
         if (before := last.get(release.env)) is not None:
             ended = "rolled_back" if release.kind == "rollback" else "superseded"
@@ -114,10 +109,10 @@ def _numbered(ctx: Context, site: Site) -> list[int]:
 
 def _environments(ctx: Context, site: Site, releases: list[Release]) -> None:
     """Those that serve something: a folder whose pointer names a release."""
-    by_name = {release.name: release for release in releases}
+    by_slot = {release.slot: release for release in releases}
     folder = ctx.home.sites / site.name
     for place in sorted(folder.iterdir()) if folder.is_dir() else []:
-        release = by_name.get(Place(ctx.home, site.name, place.name).current() or "")
+        release = by_slot.get(Place(ctx.home, site.name, place.name).current() or "")
         if release is None:
             continue
         kind = "production" if release.env == PRODUCTION else "preview"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
+from gitdeploy.domain.config import Config, ConfigVersion, difference
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.options import Options
@@ -14,11 +15,12 @@ from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.target import Target
-from gitdeploy.errors import Failed, Refused
+from gitdeploy.errors import Failed, GitdeployError, Refused
 from gitdeploy.git.repository import CommitInfo, Repository
 from gitdeploy.service import build as builds
+from gitdeploy.service import config as configs
 from gitdeploy.service import environment as environments
-from gitdeploy.service import history, serving
+from gitdeploy.service import history, serving, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.queue import HUNG_UP
@@ -38,6 +40,7 @@ class Ask:
     reason: str = ""
     dry_run: bool = False
     no_cache: bool = False
+    config: str = ""
     teller: Teller = field(default_factory=Teller)
     gone: Callable[[], bool] = field(default=lambda: False)
 
@@ -67,8 +70,15 @@ def deploy(
     commit = repository.commit(update.new)
     stop = gone if options.cancel_on_hangup else (lambda: False)
     ask = Ask(
-        actor.name, site, env_name, options.reason, options.dry_run, options.no_cache, teller, stop
-    )  # fmt: skip
+        actor.name,
+        site,
+        env_name,
+        options.reason,
+        options.dry_run,
+        options.no_cache,
+        teller=teller,
+        gone=stop,
+    )
     _headline(ask, commit)
     _say_if_rolled_back(ctx, ask, update)
     with ctx.lanes.of(site.name, env_name).turn.hold(f"{actor.name}'s push of {commit.id[:7]}", teller, stop):
@@ -116,7 +126,44 @@ def rollback(ctx: Context, ask: Ask, target: Target) -> Release:
     else:
         assert found is not None
         made = builds.Made(found, reused=True)
-    return _go_live(ctx, ask, env, made, None, "rollback", goal=goal)
+    config = goal.config if ask.config == "then" else None
+    _say_config(ctx, ask, env, goal)
+    return _go_live(ctx, ask, env, made, None, "rollback", goal=goal, config=config)
+
+
+def configure(
+    ctx: Context, actor: Actor, site: Site, scope: str, put: Config, removed: Iterable[str], teller: Teller
+) -> tuple[ConfigVersion, list[Release]]:
+    """Make a new version of a configuration, and have the apps that see it run with it: one release each.
+
+    When a release does not become healthy with it, what was before is made the newest version again.
+    """
+    before = configs.newest(ctx, site.name, scope)
+    version = configs.change(ctx, actor, site, scope, put, removed)
+    made = []
+    for env in ctx.ledger.environments.where(site=site.name, order="created_at"):
+        if slot.config_scope(env) != scope:
+            continue
+        try:
+            made += _reconfigure(ctx, Ask(actor.name, site, env.name, teller=teller), env)
+        except GitdeployError:
+            if env.kind != "preview":
+                configs.put_back(ctx, actor, site, scope, before)
+            raise
+    return version, made
+
+
+def _reconfigure(ctx: Context, ask: Ask, env: Environment) -> list[Release]:
+    """The processes of an environment get today's configuration: the same build through the same switch. Nothing
+    where no app is live.
+    """
+    live = live_release(ctx, ask.site.name, env.name)
+    build = ctx.ledger.builds.get(live.build) if live else None
+    if live is None or live.serves != "app" or build is None:
+        return []
+    made = builds.Made(build, reused=True)
+    ask.teller.step(f"configuration c{slot.config_number(ctx, env)} of {_place(ask)} by {ask.actor}")
+    return [_go_live(ctx, ask, env, made, None, "config", goal=replace(live, origin=0))]
 
 
 def _go_live(
@@ -128,6 +175,7 @@ def _go_live(
     kind: str,
     *,
     goal: Release | None = None,
+    config: int | None = None,
     moves: tuple[Update, ...] = (),
 ) -> Release:
     live = live_release(ctx, ask.site.name, env.name)
@@ -141,9 +189,23 @@ def _go_live(
     plan = Plan(
         env=env, kind=kind, build=made.build, commit=goal.commit if goal else commit.id if commit else "",
         subject=goal.subject if goal else commit.subject if commit else "", actor=ask.actor, reason=ask.reason,
-        origin=goal.origin if goal else None, moves=moves, fresh=made.fresh, gone=ask.gone,
+        origin=goal.origin if goal else None, moves=moves, fresh=made.fresh, config=config, gone=ask.gone,
     )  # fmt: skip
     return switch(ctx, plan, ask.teller)
+
+
+def _say_config(ctx: Context, ask: Ask, env: Environment, goal: Release) -> None:
+    """How today's configuration differs from the one that the release ran with."""
+    now = slot.config_number(ctx, env)
+    if goal.serves != "app" or goal.config == now:
+        return
+    scope = slot.config_scope(env)
+    old, new = (configs.at(ctx, ask.site.name, scope, number) for number in (goal.config, now))
+    changes = difference(old, new)
+    said = ", ".join(f"{name} {how}" for how, names in changes.items() for name in names)
+    taken = "then" if ask.config == "then" else "now"
+    other = "" if taken == "then" else "; -o config=then takes the old one"
+    ask.teller.detail(f"configuration of {taken}, since {goal.name}: {said or 'the same values'}{other}")
 
 
 def _wanted(ask: Ask, commit: CommitInfo, env: Environment) -> builds.Wanted:

@@ -13,6 +13,7 @@ from gitdeploy.domain.content_diff import ContentDiff, diff
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.manifest import EMPTY, Manifest
 from gitdeploy.domain.names import host
+from gitdeploy.domain.recipe import APP
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.serving import Kind, Redirect, Rules, decide, parse_headers, parse_redirects
 from gitdeploy.domain.tree import Folder
@@ -31,7 +32,8 @@ class Proven:
     manifest: Manifest
     serving: Manifest | None
     rules: Rules
-    health: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    is_app: bool
 
 
 def stored(ctx: Context, build: Build) -> bool:
@@ -51,8 +53,9 @@ def prove(ctx: Context, build: Build, live: Release | None, fresh: frozenset[Dig
         artifact, source.id, site=ctx.site(build.site).id, tree=source.tree, serving=serving, fresh=fresh
     )
     manifest = ctx.store.load(artifact)
-    page_rules = rules(ctx, manifest, signed.settings)
-    return Proven(manifest, serving, page_rules, signed.settings.get("health", {}))
+    is_app = signed.recipe.get("kind") == APP
+    page_rules = Rules() if is_app else rules(ctx, manifest, signed.settings)
+    return Proven(manifest, serving, page_rules, signed.settings, is_app)
 
 
 def verify(ctx: Context, release: Release, teller: Teller) -> dict[str, Any]:
@@ -101,8 +104,9 @@ def prepare(ctx: Context, place: Place, slot: str, proven: Proven) -> None:
 def check_health(proven: Proven) -> str:
     """How the new release will answer `[health] path`, decided by the edge's own rules; raises Failed."""
     started = time.monotonic()
-    path = str(proven.health.get("path", "/"))
-    expect = [int(one) for one in proven.health.get("expect", [200])]
+    health = proven.settings.get("health", {})
+    path = str(health.get("path", "/"))
+    expect = [int(one) for one in health.get("expect", [200])]
     tree = proven.manifest.resolved().folder
 
     def exists(name: str) -> Kind | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,10 +13,10 @@ from gitdeploy.errors import Busy, Refused
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import policy
+from gitdeploy.service import policy, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
-from gitdeploy.store import clock, ids
+from gitdeploy.store import clock, durable, ids
 
 _LIFE = ("created", "renamed", "removed")
 
@@ -86,6 +85,8 @@ def remove(ctx: Context, actor: Actor, site: Site, *, confirmed: bool) -> None:
     with _nothing_moving(ctx, site):
         _refuse_while_building(ctx, site)
         _forget_addresses(ctx, site.name)
+        for one in ctx.ledger.environments.where(site=site.name):
+            slot.end(ctx, one)
         with ctx.ledger.atomic():
             ctx.ledger.sites.remove(site)
             ctx.ledger.execute("DELETE FROM grants WHERE site = ?", (site.name,))
@@ -158,8 +159,8 @@ def _move_in(ctx: Context, old: str, new: str) -> None:
 
 
 def _remove_folders(ctx: Context, name: str) -> None:
-    shutil.rmtree(ctx.home.sites / name, ignore_errors=True)
-    shutil.rmtree(ctx.repository(name).path, ignore_errors=True)
+    durable.remove_tree(ctx.home.sites / name)
+    durable.remove_tree(ctx.repository(name).path)
 
 
 def _forget_addresses(ctx: Context, site: str) -> None:
@@ -177,7 +178,7 @@ def _refuse_leftovers(ctx: Context, name: SiteName) -> None:
             f"{repository.path} is the repository of a site that is no longer there.",
             "Move it away; or, if the ledger was lost, see: gitdeploy recover --help",
         )
-    shutil.rmtree(ctx.home.sites / name, ignore_errors=True)
+    durable.remove_tree(ctx.home.sites / name)
 
 
 def _refuse_while_building(ctx: Context, site: Site) -> None:

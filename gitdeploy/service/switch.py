@@ -17,20 +17,20 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION, host
 from gitdeploy.domain.refs import ZERO, Update
-from gitdeploy.domain.release import Release
+from gitdeploy.domain.release import NOTED, Release
 from gitdeploy.domain.switch import SwitchRecord
 from gitdeploy.errors import Busy, GitdeployError
 from gitdeploy.git import notes
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import journal, serving
+from gitdeploy.service import journal, serving, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.teller import Teller
@@ -42,7 +42,8 @@ log = logging.getLogger("gitdeploy.switch")
 @dataclass(frozen=True)
 class Plan:
     """What is to become true. `moves` are refs of the push that move together with the pointer; `fresh` are
-    blobs that this very request wrote, so their bytes need no second reading.
+    blobs that this very request wrote, so their bytes need no second reading. `config` is the number of the
+    configuration to run with, None for today's.
     """
 
     env: Environment
@@ -55,6 +56,7 @@ class Plan:
     origin: int | None = None
     moves: tuple[Update, ...] = ()
     fresh: frozenset[Digest] = frozenset()
+    config: int | None = None
     gone: Callable[[], bool] = field(default=lambda: False)
 
 
@@ -69,22 +71,21 @@ def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
         started = time.monotonic()
         live = live_release(ctx, site, env.name)
         proven = serving.prove(ctx, plan.build, live, plan.fresh)
-        release = _reserve(ctx, plan)
+        release = _reserve(ctx, plan, proven.is_app)
         place = Place(ctx.home, site, env.folder)
         record: SwitchRecord | None = None
         try:
-            teller.detail(serving.check_health(proven))
-            serving.prepare(ctx, place, release.name, proven)
+            teller.detail(slot.make_ready(ctx, env, release, proven, teller))
             Routes(ctx.home).add(host(site, ctx.server.domain, label=env.label), site, env.folder)
             record = journal.begin(ctx, release, place, _updates(ctx, plan, release))
             release = journal.move(ctx, env, release, record, place, teller)
         except BaseException as error:
             if record is None or place.current() != record.new_slot:
-                _clean_up(ctx, release, error, record, place)
+                _clean_up(ctx, env, release, error, record)
             raise
         _say_live(ctx, plan, release, live, teller, time.monotonic() - started)
         if release.served:
-            _after(ctx, release, place)
+            _after(ctx, env, release)
     return release
 
 
@@ -106,19 +107,22 @@ def _refuse_if_gone_or_locked(ctx: Context, plan: Plan) -> None:
         )
 
 
-def _reserve(ctx: Context, plan: Plan) -> Release:
+def _reserve(ctx: Context, plan: Plan, is_app: bool) -> Release:
+    config = slot.config_number(ctx, plan.env) if plan.config is None else plan.config
     with ctx.ledger.atomic():
         site = ctx.site(plan.env.site)
         number = site.last_release + 1
         ctx.ledger.sites.change(site, last_release=number)
-        return ctx.ledger.releases.add(
-            Release(
-                id=ids.new("rel"), site=site.name, number=number, env=plan.env.name, kind=plan.kind,
-                state="pending", commit=plan.commit, subject=plan.subject, build=plan.build.id,
-                artifact=plan.build.artifact or "", actor=plan.actor, created_at=clock.now(),
-                origin=plan.origin or number, reason=plan.reason,
-            )
+        release = Release(
+            id=ids.new("rel"), site=site.name, number=number, env=plan.env.name, kind=plan.kind,
+            state="pending", commit=plan.commit, subject=plan.subject, build=plan.build.id,
+            artifact=plan.build.artifact or "", actor=plan.actor, created_at=clock.now(),
+            origin=plan.origin or number, reason=plan.reason, serves="app" if is_app else "files",
+            slot=f"r{number}", config=config if is_app else 0,
         )  # fmt: skip
+        return ctx.ledger.releases.add(
+            replace(release, slot=slot.warm(ctx, plan.env, release) or release.slot)
+        )
 
 
 def _updates(ctx: Context, plan: Plan, release: Release) -> list[Update]:
@@ -132,12 +136,12 @@ def _updates(ctx: Context, plan: Plan, release: Release) -> list[Update]:
 
 
 def _clean_up(
-    ctx: Context, release: Release, error: BaseException, record: SwitchRecord | None, place: Place
+    ctx: Context, env: Environment, release: Release, error: BaseException, record: SwitchRecord | None
 ) -> None:
     """What is still in the way, such as a full disk, must not hide the error itself."""
     try:
         journal.undo(ctx, release, error, record)
-        place.retire(keep={place.current() or ""})
+        slot.keep(ctx, env)
     except (GitdeployError, OSError) as worse:
         log.warning("%s %s: %s is not cleaned up yet: %s", release.site, release.env, release.name, worse)
 
@@ -153,11 +157,11 @@ def _say_live(
         teller.detail(f"undo: git push{option} managed HEAD:rollback/{live.name}")
 
 
-def _after(ctx: Context, release: Release, place: Place) -> None:
+def _after(ctx: Context, env: Environment, release: Release) -> None:
     """What follows a live release. It is told when it fails, and never takes the release back."""
     try:
         note(ctx, release)
-        place.retire(keep={release.name})
+        slot.keep(ctx, env)
     except Exception as error:
         log.exception("after %s of %s went live", release.name, release.site)
         ctx.untold.append(release)
@@ -170,9 +174,5 @@ def _after(ctx: Context, release: Release, place: Place) -> None:
 
 def _note(ctx: Context, release: Release) -> str:
     """What `recover` needs to know; `site` is its id, which survives a rename and is what builds are signed for."""
-    fields = (
-        "id", "number", "env", "kind", "commit", "subject", "build", "artifact", "actor", "reason",
-        "created_at", "live_at", "origin",
-    )  # fmt: skip
-    told = {"site": ctx.site(release.site).id, **{name: getattr(release, name) for name in fields}}
+    told = {"site": ctx.site(release.site).id, **{name: getattr(release, name) for name in NOTED}}
     return json.dumps(told, sort_keys=True, ensure_ascii=False)

@@ -16,6 +16,7 @@ from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.manifest import Manifest
 from gitdeploy.domain.statement import Statement
 from gitdeploy.domain.tree_path import TreePath
+from gitdeploy.store import layout
 from gitdeploy.store.batch import Incoming
 from gitdeploy.store.blobs import Blobs
 from gitdeploy.store.collect import Collection
@@ -119,6 +120,10 @@ class Store:
     def materialise(self, manifest: Manifest, *, serving: Manifest | None = None) -> Path:
         """The folder to serve `manifest` from. Without `serving` every folder of it is looked at again."""
         return self._trees.materialise(manifest, serving)
+
+    def lay_out(self, manifest: Manifest, folder: Path) -> None:
+        """Have `folder` hold exactly `manifest` as a tree of its own, for programs to run from: see `layout`."""
+        layout.lay_out(self._blobs, manifest, folder)
 
     def hold(self, *artifacts: Digest) -> Hold:
         """Keep stored artifacts and their trees from being collected until the hold is released."""

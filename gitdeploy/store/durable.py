@@ -12,6 +12,7 @@ import ctypes
 import fcntl
 import os
 import secrets
+import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -58,6 +59,19 @@ def remove(path: Path) -> None:
     """Remove a file or link durably; one that is gone already is fine."""
     path.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder with all in it, also where folders may not be written to; links are not followed. What cannot
+    go stays; one that is gone already is fine.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    for folder, _, _ in os.walk(path):
+        with contextlib.suppress(OSError):
+            os.chmod(folder, 0o700)  # noqa: PTH101
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def make_folder(path: Path, *, mode: int = 0o755) -> None:

@@ -122,7 +122,9 @@ def opened(root: Path) -> Iterator[Context]:
     """The home, locked for this process alone. Raises Busy, or Failed when the ledger cannot be read."""
     home = Home(root.resolve())
     try:
-        durable.make_folder(home.root, mode=0o700)
+        durable.make_folder(
+            home.root, mode=0o711 if os.geteuid() == 0 else 0o700
+        )  # apps of a root run as another
         for folder, mode in ((home.run, 0o700), (home.keys, 0o700), (home.repos, 0o755), (home.logs, 0o755)):
             durable.make_folder(folder, mode=mode)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from gitdeploy.domain.build import Build
@@ -10,9 +11,10 @@ from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.event import Event
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.site import Site
-from gitdeploy.service import history
+from gitdeploy.service import history, processes, slot
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
+from gitdeploy.store import clock
 
 
 def site(ctx: Context, row: Site) -> dict[str, Any]:
@@ -24,6 +26,7 @@ def release(row: Release) -> dict[str, Any]:
         "id": row.id, "release": row.name, "site": row.site, "env": row.env, "kind": row.kind, "state": row.state,
         "mark": row.mark or None, "commit": row.commit, "subject": row.subject, "build": row.build,
         "artifact": row.artifact, "actor": row.actor, "reason": row.reason or None, "origin": f"r{row.origin}",
+        "serves": row.serves, "config": f"c{row.config}" if row.config else None,
         "pinned": row.pinned, "created_at": row.created_at, "live_at": row.live_at, "ended_at": row.ended_at,
         "undo": history.undo(row),
     }  # fmt: skip
@@ -41,8 +44,16 @@ def environment(ctx: Context, row: Environment) -> dict[str, Any]:
     return {
         "name": row.name, "kind": row.kind, "branch": row.branch, "state": row.state,
         "release": f"r{row.release}" if row.release else None, "url": ctx.url(row.site, row.label),
-        "created_at": row.created_at, "expires_at": row.expires_at, "processes": [],
+        "created_at": row.created_at, "expires_at": row.expires_at, "processes": copies(slot.processes(ctx, row)),
     }  # fmt: skip
+
+
+def copies(rows: Iterable[processes.CopyRecord]) -> list[dict[str, Any]]:
+    return [
+        {"name": one.name, "state": one.state, "pid": one.pid or None, "port": one.port or None,
+         "since": clock.at(one.since) if one.since else None, "restarts": one.restarts, "last": one.last or None}
+        for one in rows
+    ]  # fmt: skip
 
 
 def event(row: Event) -> dict[str, Any]:

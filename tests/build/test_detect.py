@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gitdeploy.build.detect import detect
+from gitdeploy.build.detect import detect, with_procfile
 from gitdeploy.domain.recipe import Recipe
 from gitdeploy.domain.settings import Settings, parse
 from gitdeploy.errors import Invalid
@@ -33,7 +33,8 @@ class Files:
 def found(*names: str, toml: str = "", **files: str | bytes) -> Recipe:
     """Detect in a tree of empty files `names` and of `files`."""
     written = {name: text.encode() if isinstance(text, str) else text for name, text in files.items()}
-    return detect(Files({**dict.fromkeys(names, b""), **written}), parse(toml))
+    tree = Files({**dict.fromkeys(names, b""), **written})
+    return detect(tree, with_procfile(tree, parse(toml)))
 
 
 def refused(*names: str, toml: str = "", **files: str | bytes) -> Invalid:

@@ -242,8 +242,13 @@ def test_the_policy_says_what_a_branch_means() -> None:
 
 def test_the_record_says_every_value() -> None:
     record = parse(FULL).as_json()
-    assert set(record) == {"health", "processes", "static"}
-    assert record["processes"]["worker"] == {"command": "python w.py", "count": 2, "stop_timeout": 60}
+    assert set(record) == {"cron", "health", "processes", "static"}
+    assert record["processes"]["worker"] == {
+        "command": "python w.py",
+        "count": 2,
+        "stop_timeout": 60,
+        "memory": 0,
+    }
     assert record["health"]["expect"] == [200, 204]
     assert Settings().as_json()["static"] == {"spa": False, "clean_urls": False, "not_found": "404.html"}
 

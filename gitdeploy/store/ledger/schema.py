@@ -14,7 +14,8 @@ CREATE TABLE sites (
 CREATE TABLE environments (
   site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, name TEXT NOT NULL,
   kind TEXT NOT NULL, branch TEXT NOT NULL, folder TEXT NOT NULL, created_at TEXT NOT NULL,
-  state TEXT NOT NULL, "release" INTEGER, expires_at TEXT, PRIMARY KEY (site, name), UNIQUE (site, folder)
+  state TEXT NOT NULL, "release" INTEGER, expires_at TEXT, scale TEXT NOT NULL,
+  PRIMARY KEY (site, name), UNIQUE (site, folder)
 );
 CREATE TABLE builds (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
@@ -31,10 +32,12 @@ CREATE TABLE releases (
   number INTEGER NOT NULL, env TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, "commit" TEXT NOT NULL,
   subject TEXT NOT NULL, build TEXT NOT NULL, artifact TEXT NOT NULL, actor TEXT NOT NULL,
   created_at TEXT NOT NULL, origin INTEGER NOT NULL, mark TEXT NOT NULL, reason TEXT NOT NULL,
-  pinned INTEGER NOT NULL, live_at TEXT, ended_at TEXT, UNIQUE (site, number)
+  pinned INTEGER NOT NULL, live_at TEXT, ended_at TEXT, serves TEXT NOT NULL, slot TEXT NOT NULL,
+  config INTEGER NOT NULL, UNIQUE (site, number)
 );
 CREATE INDEX releases_by_env ON releases (site, env, number);
 CREATE INDEX releases_by_state ON releases (state, site, env);
+CREATE INDEX releases_by_serves ON releases (serves, site, env);
 CREATE TABLE pushes (
   id TEXT NOT NULL, ref TEXT NOT NULL, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   old TEXT NOT NULL, new TEXT NOT NULL, actor TEXT NOT NULL, options TEXT NOT NULL, created_at TEXT NOT NULL,

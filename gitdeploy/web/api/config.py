@@ -2,14 +2,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from gitdeploy.domain.config import Variable
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.role import Role
 from gitdeploy.service import config
+from gitdeploy.service import release as releases
+from gitdeploy.service.teller import Teller
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.stream import told
 
 router = APIRouter(tags=["config"])
 
@@ -38,8 +41,12 @@ def show(ctx: Ctx, who: Who, site: ThisSite, env: str = PRODUCTION) -> dict[str,
 
 
 @router.patch("/sites/{site}/config")
-def change(ctx: Ctx, who: Who, site: ThisSite, body: Change) -> dict[str, Any]:
-    """Set and unset variables in one step: one new version."""
+def change(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Change) -> Response:
+    """Set and unset variables in one step: one new version, and a release of each app that sees it."""
     put = {name: Variable(one.value, one.secret) for name, one in body.set.items()}
-    made = config.change(ctx, who, site, body.env, put, body.unset)
-    return {"env": made.env, "version": f"c{made.number}"}
+
+    def run(teller: Teller) -> dict[str, Any]:
+        made, live = releases.configure(ctx, who, site, body.env, put, body.unset, teller)
+        return {"env": made.env, "version": f"c{made.number}", "releases": [one.name for one in live]}
+
+    return told(ctx, request, run)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -9,9 +10,12 @@ from pydantic import BaseModel, Field
 from gitdeploy.domain import target as targets
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.options import REASON_MAX
+from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Role
+from gitdeploy.domain.target import Target
 from gitdeploy.service import history, serving
 from gitdeploy.service import release as releases
+from gitdeploy.service.context import Context
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
@@ -19,7 +23,6 @@ from gitdeploy.web.api.asking import Ctx, ThisSite, Who
 from gitdeploy.web.stream import told
 
 router = APIRouter(tags=["releases"])
-DEFAULT = {"rollback": "previous", "redeploy": "live", "promote": ""}
 
 
 class Order(BaseModel):
@@ -28,6 +31,7 @@ class Order(BaseModel):
     reason: str = Field("", max_length=REASON_MAX)
     dry_run: bool = False
     no_cache: bool = False
+    config: Literal["", "now", "then"] = ""
 
 
 @router.get("/sites/{site}/releases")
@@ -64,30 +68,36 @@ def verify(ctx: Ctx, site: ThisSite, request: Request, release: str = "", env: s
     return told(ctx, request, run)
 
 
-@router.post("/sites/{site}/{verb}")
-def order(
-    ctx: Ctx,
-    who: Who,
-    site: ThisSite,
-    request: Request,
-    verb: Literal["promote", "rollback", "redeploy"],
-    body: Order,
-) -> Response:
-    """Promote, roll back or redeploy; answers when it is live, or says why it is not."""
-    who.need(Role.MAINTAINER, site.name, f"{verb} {body.env}")
-    act = getattr(releases, verb)
-
-    def run(teller: Teller) -> dict[str, Any]:
-        ask = Ask(who.name, site, body.env, body.reason, body.dry_run, body.no_cache, teller)
-        try:
-            return views.release(act(ctx, ask, targets.parse(body.target or DEFAULT[verb])))
-        except releases.DryRun as done:
-            return {"dry_run": True, "message": done.message}
-
-    return told(ctx, request, run)
-
-
 @router.post("/sites/{site}/releases/{release}/pin")
 def pin(ctx: Ctx, who: Who, site: ThisSite, release: str, pinned: bool = True) -> dict[str, Any]:
     """A pinned release keeps its bytes whatever retention says."""
     return views.release(history.pin(ctx, who, site, targets.parse(release), pinned))
+
+
+def _order(
+    verb: str, act: Callable[[Context, Ask, Target], Release], default: str
+) -> Callable[..., Response]:
+    def order(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Order) -> Response:
+        who.need(Role.MAINTAINER, site.name, f"{verb} {body.env}")
+
+        def run(teller: Teller) -> dict[str, Any]:
+            ask = Ask(who.name, site, body.env, body.reason, body.dry_run, body.no_cache, body.config, teller)
+            try:
+                return views.release(act(ctx, ask, targets.parse(body.target or default)))
+            except releases.DryRun as done:
+                return {"dry_run": True, "message": done.message}
+
+        return told(ctx, request, run)
+
+    return order
+
+
+for _verb, _act, _default, _says in (
+    ("promote", releases.promote, "", "A build, branch, tag or commit goes live as it was built."),
+    ("rollback", releases.rollback, "previous", "A release that served before is live again."),
+    ("redeploy", releases.redeploy, "live", "A fresh build of the same commit goes live."),
+):
+    router.add_api_route(
+        f"/sites/{{site}}/{_verb}", _order(_verb, _act, _default), methods=["POST"], name=_verb,
+        description=f"{_says} Answers when it is live, or says why it is not.",
+    )  # fmt: skip

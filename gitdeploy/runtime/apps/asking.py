@@ -1,0 +1,89 @@
+"""What is known of a slot from outside, and what its keeper can be asked."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gitdeploy import errors
+from gitdeploy.errors import Busy, NotFound
+from gitdeploy.runtime.apps import reading
+from gitdeploy.runtime.apps.place import App, Files
+from gitdeploy.runtime.apps.record import CopyRecord, Record
+from gitdeploy.runtime.edge.sockets import connected
+
+
+@dataclass(frozen=True)
+class Status:
+    """state: running draining retired, or lost: its keeper was killed, `start` takes over what still runs."""
+
+    state: str
+    copies: tuple[CopyRecord, ...] = ()
+
+    @property
+    def is_well(self) -> bool:
+        return self.state == "running" and all(one.state == "running" for one in self.copies)
+
+
+def status(app: App) -> Status:
+    """Raises NotFound when nothing was ever started there."""
+    record = Record.read(Files(app.folder).record)
+    if record is None:
+        raise NotFound(f"{app.site} {app.env} runs no app as {app.slot}.")
+    if record.state != "retired" and not record.keeper.alive:
+        return Status("lost", record.copies)
+    return Status(record.state, record.copies)
+
+
+def alive(app: App) -> Record | None:
+    record = Record.read(Files(app.folder).record)
+    return record if record and record.keeper.alive else None
+
+
+def run(app: App, line: str, *, name: str, within: float) -> int | None:
+    """Run a shell line once in the slot's environment; its exit code, None when it was killed after `within`.
+
+    What it says is in the log of `name` (see `tail`); a name may be used by one at a time.
+    """
+    code = ask(app, {"do": "run", "line": line, "name": name, "within": within}, within=within + 30)["code"]
+    return None if code is None else int(code)
+
+
+def tail(app: App, name: str, count: int = 100) -> list[str]:
+    """The last lines of a copy's log (`web.1`), or that of a `run`, with time and slot; all slots' together."""
+    return reading.tail(app.logs / f"{name}.log", count)
+
+
+def said(app: App, name: str, count: int = 100) -> list[str]:
+    """What the program itself said last in this slot, without time and slot."""
+    return reading.said(tail(app, name, count), app.slot)
+
+
+def ask(app: App, asked: Mapping[str, Any], *, within: float) -> dict[str, Any]:
+    try:
+        with connected(Files(app.folder).control) as door:
+            door.settimeout(within)
+            door.sendall(json.dumps(asked).encode() + b"\n")
+            line = _line(door)
+    except OSError as error:
+        raise Busy(
+            f"{app.slot} of {app.site} {app.env} does not answer: {error.strerror or error}.",
+            "Its keeper has ended, or is about to.",
+        ) from error
+    if not line:
+        raise Busy(f"{app.slot} of {app.site} {app.env} ended before it answered.")
+    said: dict[str, Any] = json.loads(line)
+    if "error" in said:
+        told = said["error"]
+        raise errors.BY_CODE[told["code"]](told["message"], told["hint"])
+    return said
+
+
+def _line(door: socket.socket) -> bytes:
+    data = b""
+    while not data.endswith(b"\n") and (part := door.recv(1 << 16)):
+        data += part
+    return data

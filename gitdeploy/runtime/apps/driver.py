@@ -1,0 +1,167 @@
+"""The front of running apps: a slot is named by site, environment and slot, never by pid or port.
+
+What is started belongs to nobody and outlives whoever called; `start` again takes over what still runs. So a
+daemon that comes back, or a machine that does, starts every slot that should run, and that is all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from gitdeploy import process
+from gitdeploy.cgroup import Group
+from gitdeploy.domain.app import AppSpec
+from gitdeploy.errors import Busy, Failed
+from gitdeploy.process import Command
+from gitdeploy.runtime.apps import launch
+from gitdeploy.runtime.apps.asking import Status, alive, ask, run, said, status, tail
+from gitdeploy.runtime.apps.family import end_strangers
+from gitdeploy.runtime.apps.launch import app_user
+from gitdeploy.runtime.apps.order import Order
+from gitdeploy.runtime.apps.place import App, Files
+from gitdeploy.runtime.apps.record import CopyRecord, Record
+from gitdeploy.runtime.apps.waiting import wait_healthy
+from gitdeploy.runtime.edge.running import Running
+from gitdeploy.runtime.slots import Environment
+from gitdeploy.store import durable
+from gitdeploy.store.home import Home
+
+__all__ = [
+    "App", "CopyRecord", "Status", "app_user", "drain", "is_running", "run", "running", "said", "scale", "start",
+    "status", "tail", "wait_healthy",
+]  # fmt: skip
+
+KEEPER = "gitdeploy.runtime.apps.keeper"
+_DEADLINE = 20.0
+_GRACE = 5.0
+"""Seconds for a program to end by itself when its keeper is no longer there to see to it."""
+
+
+def start(app: App, spec: AppSpec, layout: Path) -> None:
+    """Run `spec` in the folder `layout` (see store/layout.py) as the slot; a slot that runs is left alone.
+
+    Raises Busy when the slot is draining, Failed when it cannot be started or runs another folder.
+    """
+    resolved = layout.resolve()
+    launch.check_reachable(resolved, app_user())
+    with _alone(app):
+        record = alive(app)
+        if record is not None:
+            _check_same(app, record, resolved)
+            return
+        Environment(app.home, app.site, app.env).prepare_app(app.slot, resolved)
+        durable.make_folder(app.logs)
+        told = {"GITDEPLOY_SITE": app.site, "GITDEPLOY_ENV": app.env, "GITDEPLOY_RELEASE": app.slot}
+        spec = replace(spec, environment={**told, **spec.environment})
+        _start_keeper(app, Order(app.slot, str(resolved), str(app.logs.resolve()), spec))
+
+
+def running(home: Home, site: str = "*", env: str = "*") -> Iterator[App]:
+    """Every slot of which something may be running: draining ones too, and those that lost their keeper."""
+    for file in sorted(home.sites.glob(f"{site}/{env}/slots/*/state.json")):
+        slot, _, env, site = (one.name for one in list(file.parents)[:4])
+        record = Record.read(file)
+        if not slot.startswith(".") and (record is None or record.state != "retired"):
+            yield App(home, site, env, slot)
+
+
+def is_running(app: App) -> bool:
+    """Whether a keeper looks after it, and was not told to end."""
+    record = alive(app)
+    return record is not None and record.state == "running"
+
+
+def scale(app: App, counts: Mapping[str, int]) -> None:
+    """Have so many copies of these programs; those there are too many of finish what they are at.
+
+    It holds as long as the slot runs. Raises Invalid for a program that is not there.
+    """
+    ask(app, {"do": "scale", "counts": dict(counts)}, within=3600)
+
+
+def drain(app: App, *, wait: bool = True) -> None:
+    """Accept nothing more, finish what is under way, then end: the keeper does it by itself.
+
+    With `wait` it is over when this returns. A slot that does not run is fine.
+    """
+    record = alive(app)
+    if record is None:
+        _end_lost(app)
+        return
+    with contextlib.suppress(Busy):  # it ended just now
+        ask(app, {"do": "drain"}, within=30)
+    while wait and record.keeper.alive:
+        time.sleep(0.01)
+    if wait:
+        _end_lost(app)
+
+
+# Private
+
+
+@contextlib.contextmanager
+def _alone(app: App) -> Iterator[None]:
+    """Waits while a slot of the same environment is being started."""
+    durable.make_folder(app.folder.parent.parent)
+    file = app.folder.parent.parent / "start.lock"
+    until = time.monotonic() + _DEADLINE
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(
+                    durable.exclusive(file, busy=f"An app of {app.site} {app.env} is being started.")
+                )
+                break
+            except Busy:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
+        yield
+
+
+def _check_same(app: App, record: Record, layout: Path) -> None:
+    if record.state != "running":
+        raise Busy(f"{app.slot} of {app.site} {app.env} is being retired.", "Wait until it has ended.")
+    if record.layout != str(layout):
+        raise Failed(f"{app.slot} of {app.site} {app.env} runs another release already.")
+
+
+def _start_keeper(app: App, order: Order) -> None:
+    argv = (sys.executable, "-P", "-m", KEEPER, str(app.folder))
+    keeper = process.start(Command(argv, cwd=app.folder), stdin=-1, stdout=-1, stderr=-2, own_session=True)
+    assert keeper.stdin and keeper.stdout
+    running = Running.child("keeper", "", keeper)
+    with contextlib.suppress(BrokenPipeError), keeper.stdin:
+        keeper.stdin.write(json.dumps(order.as_json()).encode())
+    with keeper.stdout:
+        said = keeper.stdout.readline().decode(errors="replace").strip()
+        if said == "ready":
+            return
+        rest = keeper.stdout.read().decode(errors="replace").strip().splitlines()
+    running.end(within=1)
+    raise Failed(f"{app.slot} of {app.site} {app.env} could not be started: {(rest or [said])[-1]}")
+
+
+def _end_lost(app: App) -> None:
+    """End what the keeper of a slot left behind when it was killed; with it went all requests under way."""
+    files = Files(app.folder)
+    record = Record.read(files.record)
+    if not files.lock.exists() or (record is not None and record.keeper.alive):
+        return
+    for one in record.copies if record else ():
+        one.running.end(within=_GRACE)
+        if one.groups:
+            group = Group(tuple(map(Path, one.groups)), memory=False, processes=False)
+            group.kill()
+            group.remove()
+    end_strangers(files.key, ())
+    if record is not None:
+        with contextlib.suppress(OSError):
+            replace(record, state="retired", copies=()).write(files.record)
+    files.clean()

@@ -1,0 +1,211 @@
+"""The slot of a release: made ready beside the one that serves, kept started, and ended when its time is over.
+
+A slot of files is laid out and asked what it would answer. A slot of an app runs its release command when it brings
+something new, starts its processes, and has to be healthy. Nothing of what serves is touched by either.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+
+from gitdeploy.domain import release as rules
+from gitdeploy.domain.app import AppSpec, Check
+from gitdeploy.domain.config import PREVIEW
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.names import PRODUCTION, host
+from gitdeploy.domain.release import Release
+from gitdeploy.errors import Failed, GitdeployError, NotFound
+from gitdeploy.runtime.apps import driver
+from gitdeploy.runtime.apps.driver import App, CopyRecord
+from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import config, policy, serving
+from gitdeploy.service.context import Context
+from gitdeploy.service.journal import live_release
+from gitdeploy.service.serving import Proven
+from gitdeploy.service.teller import Teller
+
+log = logging.getLogger("gitdeploy.slot")
+
+LONGEST_RELEASE_COMMAND = 3600.0  # seconds
+_QUOTED = 20  # lines of a release command that failed
+
+
+def make_ready(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> str:
+    """Have the slot of `release` able to serve it; says how healthy it is.
+
+    Raises Failed with what was got instead and the app's own last lines.
+    """
+    if not proven.is_app:
+        said = serving.check_health(proven)
+        serving.prepare(ctx, _place(ctx, env), release.slot, proven)
+        return said
+    app = _app(ctx, env, release)
+    if release.slot == release.name:
+        _start(ctx, env, release, proven, teller)
+    else:
+        teller.detail(f"the processes of {release.slot} are still started")
+    check = Check.from_json(
+        proven.settings.get("health", {}), host=host(env.site, ctx.server.domain, label=env.label)
+    )
+    return driver.wait_healthy(app, check)
+
+
+def keep(ctx: Context, env: Environment) -> None:
+    """Start what should run and does not, drain what runs and should not, remove what has ended. Call it in the
+    lane of `env`, or before anything moves.
+    """
+    live = live_release(ctx, env.site, env.name)
+    wanted = {live.slot, *_warm_slots(ctx, env, live)} if live is not None else set()
+    if live is not None and live.serves == "app":
+        _start_again(ctx, env, live)
+    for app in driver.running(ctx.home, env.site, env.folder):
+        if app.slot not in wanted:
+            driver.drain(app, wait=False)
+    _place(ctx, env).retire(keep=wanted)
+
+
+def end(ctx: Context, env: Environment) -> None:
+    """Stop everything that runs in an environment, and wait for it."""
+    apps = list(driver.running(ctx.home, env.site, env.folder))
+    for app in apps:
+        driver.drain(app, wait=False)
+    for app in apps:
+        driver.drain(app)
+
+
+def processes(ctx: Context, env: Environment) -> tuple[CopyRecord, ...]:
+    """What runs for the live release of an environment."""
+    live = live_release(ctx, env.site, env.name)
+    if live is None or live.serves != "app":
+        return ()
+    try:
+        return driver.status(_app(ctx, env, live)).copies
+    except NotFound:
+        return ()
+
+
+def warm(ctx: Context, env: Environment, release: Release) -> str | None:
+    """The slot of an earlier release that is still started and holds just what `release` goes back to."""
+    live = live_release(ctx, env.site, env.name)
+    if release.kind != "rollback" or release.serves != "app" or live is None:
+        return None
+    same = ctx.ledger.releases.where(
+        site=env.site, env=env.name, serves="app", artifact=release.artifact, config=release.config,
+        order="number DESC",
+    )  # fmt: skip
+    for one in same:
+        if one.slot != live.slot and one.served and _is_well(_app(ctx, env, one)):
+            return one.slot
+    return None
+
+
+def config_number(ctx: Context, env: Environment) -> int:
+    """Today's configuration of an environment; 0 when nothing is set."""
+    found = config.newest(ctx, env.site, config_scope(env))
+    return found.number if found else 0
+
+
+def config_scope(env: Environment) -> str:
+    """Whose configuration an environment's processes see: previews share one, and never see production's."""
+    return PREVIEW if env.kind == "preview" else env.name
+
+
+# Private
+
+
+def _start(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> None:
+    app, spec = _app(ctx, env, release), _spec(ctx, env, release, proven)
+    layout = _lay_out(ctx, env, release, proven)
+    if release.kind not in rules.FORWARD or not spec.release:
+        driver.start(app, spec, layout)
+        return
+    driver.start(app, spec.scaled(dict.fromkeys(spec.programs, 0)), layout)
+    _run_release_command(app, spec.release, teller)
+    driver.scale(app, spec.counts)
+
+
+def _lay_out(ctx: Context, env: Environment, release: Release, proven: Proven) -> Path:
+    """The folder that the processes run in: within the slot, so that it goes with it."""
+    layout = _place(ctx, env).slot_folder(release.slot) / "app"
+    _place(ctx, env).prepare_app(release.slot, layout)
+    ctx.store.lay_out(proven.manifest, layout)
+    return layout
+
+
+def _run_release_command(app: App, line: str, teller: Teller) -> None:
+    teller.detail(f"release command: {line}")
+    code = driver.run(app, line, name="release", within=LONGEST_RELEASE_COMMAND)
+    said = driver.said(app, "release", 200)
+    if code == 0:
+        for one in said:
+            teller.detail(f"  {one}")
+        return
+    how = f"ended with exit code {code}" if code is not None else "took longer than an hour"
+    hint = "\n".join(["Its last lines:", *said[-_QUOTED:]]) if said else "It said nothing."
+    raise Failed(f"The release command {how}; nothing was changed.", hint)
+
+
+def _start_again(ctx: Context, env: Environment, live: Release) -> None:
+    """A slot that runs is left alone; one that lost its keeper, or was ended by a restart of the machine, is
+    started as it was.
+    """
+    if driver.is_running(_app(ctx, env, live)):
+        return
+    build = ctx.ledger.builds.get(live.build)
+    if build is None:
+        log.error("%s of %s names a build that is not in the ledger", live.name, live.site)
+        return
+    log.warning("%s %s: starting %s again", env.site, env.name, live.slot)
+    proven = serving.prove(ctx, build, None, frozenset())
+    driver.start(_app(ctx, env, live), _spec(ctx, env, live, proven), _lay_out(ctx, env, live, proven))
+
+
+def _warm_slots(ctx: Context, env: Environment, live: Release) -> set[str]:
+    """The slots of the last `keep_warm` other releases that served."""
+    settings = policy.of_site(ctx.site(env.site), ctx.repository(env.site))
+    own = settings.production if env.name == PRODUCTION else settings.environments.get(env.name)
+    slots: list[str] = []
+    if own is None or not own.keep_warm:
+        return set()
+    for one in ctx.ledger.releases.where(
+        site=env.site, env=env.name, serves="app", order="number DESC", limit=200
+    ):
+        if one.served and one.mark != "bad" and one.slot not in (live.slot, *slots):
+            slots.append(one.slot)
+    return set(slots[: own.keep_warm])
+
+
+def _spec(ctx: Context, env: Environment, release: Release, proven: Proven) -> AppSpec:
+    scope = config_scope(env)
+    given = {name: one.value for name, one in config.at(ctx, env.site, scope, release.config).items()}
+    ours = {"GITDEPLOY_ENV": env.name, "GITDEPLOY_DATA": str(_data(ctx, env))}
+    return AppSpec.of(proven.settings["processes"], {**given, **ours}).scaled(json.loads(env.scale))
+
+
+def _data(ctx: Context, env: Environment) -> str:
+    """The folder that the processes of an environment may write to and find again in the next release."""
+    folder = _place(ctx, env).folder / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    user = driver.app_user()
+    if user is not None:
+        os.chown(folder, user.uid, user.gid)
+    folder.chmod(0o700)
+    return str(folder)
+
+
+def _is_well(app: App) -> bool:
+    try:
+        return driver.status(app).is_well
+    except GitdeployError:
+        return False
+
+
+def _app(ctx: Context, env: Environment, release: Release) -> App:
+    return App(ctx.home, env.site, env.folder, release.slot)
+
+
+def _place(ctx: Context, env: Environment) -> Place:
+    return Place(ctx.home, env.site, env.folder)

@@ -1,0 +1,45 @@
+"""Where no control group can be made, a copy's processes are told by a mark that they inherit."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import uuid
+
+from apps_support import alive
+
+from gitdeploy.runtime.apps.family import MARK, Family, end_strangers
+
+
+def forking(key: str, name: str) -> list[int]:
+    """A program that leaves its session, and its child that does so once more."""
+    line = "for _ in 1 2; do setsid sleep 3611 >/dev/null & echo $!; done"
+    done = subprocess.run(
+        ["setsid", "sh", "-c", line], env={MARK: f"{key}/{name}", "PATH": "/usr/bin:/bin"},
+        stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    return [int(pid) for pid in done.stdout.split()]
+
+
+def gone(pids: list[int]) -> bool:
+    return not any(alive(pid) for pid in pids)
+
+
+def test_a_family_is_whole_without_a_control_group() -> None:
+    key = uuid.uuid4().hex
+    mine, others = forking(key, "web.1"), forking(key, "web.10")
+    family = Family(f"{key}/web.1", None)
+    assert family.pids() == set(mine)
+    assert asyncio.run(family.kill())
+    assert gone(mine) and not gone(others)
+    assert end_strangers(key, ())
+    assert gone(others)
+
+
+def test_strangers_are_all_that_is_not_known() -> None:
+    key = uuid.uuid4().hex
+    known, stranger = forking(key, "web.1"), forking(key, "health")
+    assert end_strangers(key, {"web.1"})
+    assert gone(stranger) and not gone(known)
+    assert end_strangers(key, ())
+    assert gone(known)
