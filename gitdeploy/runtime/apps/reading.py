@@ -36,20 +36,20 @@ def together(files: Sequence[Path], count: int) -> list[str]:
     """The last `count` lines of several logs in the order of their times, each with the name of its log:
     `2026-11-21T03:22:01.123Z r42 web.1 | …`.
     """
-    merged = heapq.merge(*([_named(line, file) for line in tail(file, count)] for file in files))
+    merged = heapq.merge(*([_named(line, file) for line in tail(file, count)] for file in files), key=_moment)
     return list(merged)[-count:]
 
 
 def follow(folder: Path, chosen: str = "*", *, from_end: bool = True) -> Iterator[list[str]]:
-    """What is written from now on, or with `from_end` false from the beginning, to the logs in `folder` whose names match `chosen`, as `together` tells it; now and
-    then an empty list, so that whoever listens can see that nobody does any more.
+    """What is written to the logs in `folder` whose names match `chosen`, as `together` tells it: from now on, or with
+    `from_end` false from their beginning. Now and then it is an empty list, so that whoever reads can stop.
     """
     readers = {file: _Growing(file, from_end=from_end) for file in listed(folder, chosen)}
     while True:
         for file in listed(folder, chosen):
             readers.setdefault(file, _Growing(file, from_end=False))
         found = [_named(line, file) for file, one in readers.items() for line in one.lines()]
-        yield sorted(found)
+        yield sorted(found, key=_moment)
         if not found:
             time.sleep(_PAUSE)
 
@@ -79,6 +79,10 @@ class _Growing:
                     data += self._file.read()
         *lines, self._held = data.split(b"\n")
         return [line.decode(errors="replace") for line in lines]
+
+
+def _moment(line: str) -> str:
+    return line.partition(" ")[0]
 
 
 def _named(line: str, file: Path) -> str:
