@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gitdeploy.domain import schedule as schedules
 from gitdeploy.domain import units
 from gitdeploy.errors import GitdeployError, Invalid
 
@@ -144,22 +145,7 @@ def _statuses(value: object) -> tuple[int, ...]:
 
 
 def _cron(value: object) -> str:
-    """Five fields as in crontab(5), or `@hourly @daily @weekly @monthly`."""
-    fields = _text(value).split()
-    if len(fields) == 1 and fields[0] in ("@hourly", "@daily", "@weekly", "@monthly"):
-        return fields[0]
-    limits = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-    if len(fields) != len(limits):
-        raise ValueError
-    for field, (least, most) in zip(fields, limits, strict=True):
-        for part in field.split(","):
-            match = re.fullmatch(r"(?:\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)(?:/([1-9][0-9]?))?", part)
-            if match is None:
-                raise ValueError
-            ends = [int(end) for end in match.groups()[:2] if end is not None]
-            if ends != sorted(ends) or any(not least <= end <= most for end in ends):
-                raise ValueError
-    return " ".join(fields)
+    return schedules.parse(_text(value))
 
 
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"

@@ -79,8 +79,7 @@ class Environment:
     watch: int = key(
         kinds.duration,
         "0s",
-        "How long a new release is watched, and rolled back when it fails.",
-        later="apps",
+        "How long a new release of an app is watched, and rolled back by itself when it fails.",
     )
     keep: int = key(kinds.count(1, 1000), 10, "How many releases can be rolled back to.")
     keep_warm: int = key(kinds.count(0, 10), 0, "How many earlier releases stay started.")
@@ -181,7 +180,9 @@ class Settings:
     data: Data = Data()
     content: Content = Content()
     static: Static = Static()
-    cron: Mapping[str, str] = names("Commands that run on a schedule (UTC).", later="apps")
+    cron: Mapping[str, str] = names(
+        "Commands that run on a schedule (UTC) beside the live release; not in previews."
+    )
 
     def with_procfile(self, procfile: Mapping[str, str]) -> Settings:
         """A process that a Procfile names counts too; of a name in both [processes] says what it is."""

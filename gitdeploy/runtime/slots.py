@@ -107,7 +107,8 @@ class Environment:
 
     def clear(self) -> None:
         """Take the link away: nothing is live here any more."""
-        durable.remove(self.folder / "current")
+        if self.folder.is_dir():
+            durable.remove(self.folder / "current")
 
     def retire(self, keep: set[str]) -> None:
         """Remove the slots that are neither live, nor in `keep`, nor draining (left within DRAIN seconds), nor
@@ -151,9 +152,8 @@ class Environment:
 
     def remove(self) -> None:
         """Tear the environment down: first the link, so that visitors get a clean 404, then the rest."""
-        if self.folder.is_dir():
-            self.clear()
-            durable.remove_tree(self.folder)
+        self.clear()
+        durable.remove_tree(self.folder)
 
     def _prepare(self, slot: str, root: Path, rules: Rules, serves: str) -> None:
         folder = self.slot_folder(slot)

@@ -4,39 +4,58 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
+from functools import partial
 
 from gitdeploy.errors import GitdeployError
-from gitdeploy.service import doctor, reconcile, retention
+from gitdeploy.service import cron, doctor, reconcile, retention, watch
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 
 log = logging.getLogger("gitdeploy.maintenance")
-EDGE, APPS, BRANCHES, PATROL, COLLECTION = 5.0, 5.0, 10.0, 900.0, 3600.0  # seconds between two looks
+
+
+EVERY = {
+    "edge": 5.0,
+    "cron": 1.0,
+    "apps": 5.0,
+    "watch": 2.0,
+    "branches": 10.0,
+    "patrol": 900.0,
+    "collection": 3600.0,
+}
+"""Seconds between two looks."""
 
 
 def run(ctx: Context, ending: threading.Event, ensure_edge: Callable[[], object]) -> None:
-    """Until `ending` is set. What fails is logged and tried again at its next time."""
-    chores: list[tuple[str, float, Callable[[], object]]] = [
-        ("edge", EDGE, ensure_edge),
-        ("apps", APPS, lambda: reconcile.keep_apps(ctx)),
-        ("branches", BRANCHES, lambda: reconcile.again(ctx)),
-        ("patrol", PATROL, lambda: _patrol(ctx)),
-        ("collection", COLLECTION, lambda: retention.collect(ctx, Teller())),
+    """Until `ending` is set, each in a thread of its own: what takes long holds up nothing else."""
+    chores: dict[str, Callable[[], object]] = {
+        "edge": ensure_edge,
+        "cron": partial(cron.Cron().look, ctx),
+        "apps": lambda: reconcile.keep_apps(ctx),
+        "watch": lambda: watch.begin(ctx),
+        "branches": lambda: reconcile.again(ctx),
+        "patrol": lambda: _patrol(ctx),
+        "collection": lambda: retention.collect(ctx, Teller()),
+    }
+    threads = [
+        threading.Thread(target=_again, args=(name, act, ending), name=name) for name, act in chores.items()
     ]
-    due = {name: time.monotonic() + every for name, every, _ in chores}
-    while not ending.wait(timeout=1.0):
-        for name, every, act in chores:
-            if time.monotonic() < due[name]:
-                continue
-            due[name] = time.monotonic() + every
-            try:
-                act()
-            except GitdeployError as error:
-                log.warning("%s: %s %s", name, error.message, error.hint)
-            except Exception:
-                log.exception("%s", name)
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+
+
+def _again(name: str, act: Callable[[], object], ending: threading.Event) -> None:
+    """What fails is logged and tried again at its next time."""
+    while not ending.wait(timeout=EVERY[name]):
+        try:
+            act()
+        except GitdeployError as error:
+            log.warning("%s: %s %s", name, error.message, error.hint)
+        except Exception:
+            log.exception("%s", name)
 
 
 def _patrol(ctx: Context) -> None:

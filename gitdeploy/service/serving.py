@@ -18,7 +18,7 @@ from gitdeploy.domain.release import Release
 from gitdeploy.domain.serving import Kind, Redirect, Rules, decide, parse_headers, parse_redirects
 from gitdeploy.domain.tree import Folder
 from gitdeploy.domain.tree_path import show as show_path
-from gitdeploy.errors import Failed, NotProven
+from gitdeploy.errors import Failed, NotFound, NotProven
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service.context import Context
@@ -56,6 +56,14 @@ def prove(ctx: Context, build: Build, live: Release | None, fresh: frozenset[Dig
     is_app = signed.recipe.get("kind") == APP
     page_rules = Rules() if is_app else rules(ctx, manifest, signed.settings)
     return Proven(manifest, serving, page_rules, signed.settings, is_app)
+
+
+def settings(ctx: Context, release: Release) -> Mapping[str, Any]:
+    """What was signed with a release's files: `Settings.as_json`. Raises NotProven, NotFound."""
+    build = ctx.ledger.builds.get(release.build)
+    if build is None:
+        raise NotFound(f"{release.name} names the build {release.build}, which the ledger does not have.")
+    return ctx.store.stated(Digest.parse(release.artifact), _signed_as(build)).settings
 
 
 def verify(ctx: Context, release: Release, teller: Teller) -> dict[str, Any]:

@@ -30,6 +30,8 @@ from gitdeploy.service.teller import Teller
 log = logging.getLogger("gitdeploy.slot")
 
 LONGEST_RELEASE_COMMAND = 3600.0  # seconds
+LONGEST_JOB = 3600.0
+"""Seconds that a command which is still run in a slot keeps it after its processes have ended."""
 _QUOTED = 20  # lines of a release command that failed
 
 
@@ -63,7 +65,7 @@ def keep(ctx: Context, env: Environment) -> None:
         _start_again(ctx, env, live)
     for app in driver.running(ctx.home, env.site, env.folder):
         if app.slot not in wanted:
-            driver.drain(app, wait=False)
+            driver.drain(app, wait=False, patience=LONGEST_JOB)
     _place(ctx, env).retire(keep=wanted)
 
 

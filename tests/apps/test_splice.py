@@ -20,8 +20,8 @@ def joined(act: Callable[[socket.socket, socket.socket], None]) -> tuple[bytes, 
         for door in (visitor, one, other, app):
             door.setblocking(False)
         act(visitor, app)
-        over = asyncio.Event()
-        join(one, other, over.set)
+        over, begins = asyncio.Event(), list[bytes]()
+        join(one, other, over.set, begins.append)
 
         async def read(door: socket.socket) -> bytes:
             parts = []
@@ -36,6 +36,7 @@ def joined(act: Callable[[socket.socket, socket.socket], None]) -> tuple[bytes, 
         got = await asyncio.gather(read(visitor), read(app))
         await asyncio.wait_for(over.wait(), 20)
         assert one.fileno() == other.fileno() == -1
+        assert [begin[:6] for begin in begins] == ([got[0][:6]] if got[0] else [])
         return got[0], got[1]
 
     return asyncio.run(go())
@@ -74,8 +75,8 @@ def test_what_is_not_taken_at_once_is_not_lost(size: int) -> None:
         (visitor, one), (other, app) = socket.socketpair(), socket.socketpair()
         for door in (visitor, one, other, app):
             door.setblocking(False)
-        over = asyncio.Event()
-        join(one, other, over.set)
+        over, begins = asyncio.Event(), list[bytes]()
+        join(one, other, over.set, begins.append)
         sending = loop.create_task(loop.sock_sendall(app, b"s" * size))
         await asyncio.sleep(0)
         got = b""

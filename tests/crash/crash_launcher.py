@@ -135,7 +135,7 @@ for one, function in (
     wrap(one, function)
 wrap_ledger()
 wrap_renames()
-maintenance.BRANCHES = reconcile._LOST = reconcile._FORGOTTEN = 1.0
+maintenance.EVERY["branches"] = reconcile._LOST = reconcile._FORGOTTEN = 1.0
 serve.Wish = functools.partial(serve.Wish, grace=2.0)
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from support import Project, Server, eventually
 
+from gitdeploy.runtime.apps.place import Files
+
 APP = """
 import os, http.server, json
 
@@ -196,7 +198,9 @@ def test_nothing_is_left_of_what_was_left(server, shop):
     eventually(lambda: [one.name for one in slots.iterdir()] == ["r7"], seconds=60)
     server.cli("site", "remove", "blog", "--yes")
     eventually(lambda: keepers(server) == 0, seconds=60)
-    assert not any(os.path.lexists(group) for group in groups(server))
+    left = [*Path("/sys/fs/cgroup").rglob("gitdeploy-app-*")]
+    keys = {Files(slots / f"r{number}").key for number in range(1, 8)}
+    assert not [one for one in left if any(key in one.name for key in keys)]
 
 
 def keepers(server: Server) -> int:
@@ -214,5 +218,32 @@ def keepers(server: Server) -> int:
     return found
 
 
-def groups(server: Server) -> list[Path]:
-    return [one for one in Path("/sys/fs/cgroup").rglob("gitdeploy-app-*") if one.is_dir()]
+def test_scheduled_commands_run_beside_what_is_live_and_not_in_previews(server, shop):
+    shop.write(
+        "gitdeploy.toml",
+        '[cron]\n"* * * * *" = "echo $GITDEPLOY_ENV $GITDEPLOY_RELEASE >> $GITDEPLOY_DATA/ran"\n',
+    )
+    shop.commit("every minute")
+    assert shop.push("HEAD:feature/x").ok
+    assert shop.push("main").ok
+    ran = server.home / "sites/blog/production/data/ran"
+    eventually(ran.exists, seconds=70)
+    assert ran.read_text() == "production r3\n"
+    assert not (server.home / "sites/blog/feature-x/data/ran").exists()
+
+
+@pytest.mark.parametrize("ill", ["errors", "crashes"])
+def test_what_fails_in_its_watch_window_is_rolled_back_and_marked(server, shop, ill):
+    shop.write("gitdeploy.toml", '[production]\nwatch = "5m"\n')
+    shop.commit("watched")
+    assert shop.push("main").ok
+    trap = {"errors": "1 / 0", "crashes": "os._exit(3)"}[ill]
+    write(shop, "trapped", f"'well' if self.path == '/' else {trap}")
+    assert shop.push("main").ok
+    assert server.get("blog").text == "well"
+    eventually(lambda: server.get("blog", "/trap").status == 200, seconds=60)
+    releases = server.facts("releases", "blog")
+    assert (releases[0]["kind"], releases[0]["actor"]) == ("rollback", "gitdeploy")
+    assert "watch: " in releases[0]["reason"]
+    assert (releases[1]["state"], releases[1]["mark"]) == ("rolled_back", "bad")
+    assert server.get("blog").text == "one r4 plain"

@@ -18,10 +18,13 @@ from gitdeploy.runtime.edge.sockets import connected
 
 @dataclass(frozen=True)
 class Status:
-    """state: running draining retired, or lost: its keeper was killed, `start` takes over what still runs."""
+    """state: running draining retired, or lost: its keeper was killed, `start` takes over what still runs. `jobs`
+    are the names of what is being run once.
+    """
 
     state: str
     copies: tuple[CopyRecord, ...] = ()
+    jobs: tuple[str, ...] = ()
 
     @property
     def is_well(self) -> bool:
@@ -35,7 +38,7 @@ def status(app: App) -> Status:
         raise NotFound(f"{app.site} {app.env} runs no app as {app.slot}.")
     if record.state != "retired" and not record.keeper.alive:
         return Status("lost", record.copies)
-    return Status(record.state, record.copies)
+    return Status(record.state, record.copies, record.jobs)
 
 
 def alive(app: App) -> Record | None:
@@ -46,10 +49,16 @@ def alive(app: App) -> Record | None:
 def run(app: App, line: str, *, name: str, within: float) -> int | None:
     """Run a shell line once in the slot's environment; its exit code, None when it was killed after `within`.
 
-    What it says is in the log of `name` (see `tail`); a name may be used by one at a time.
+    What it says is in the log of `name` (see `tail`); a name may be used by one at a time, else Busy.
     """
     code = ask(app, {"do": "run", "line": line, "name": name, "within": within}, within=within + 30)["code"]
     return None if code is None else int(code)
+
+
+def count(app: App) -> tuple[int, int]:
+    """How many answers the app has given since it was started, and how many of them had a status of 500 or more."""
+    found = ask(app, {"do": "count"}, within=10)
+    return int(found["answers"]), int(found["errors"])
 
 
 def tail(app: App, name: str, count: int = 100) -> list[str]:

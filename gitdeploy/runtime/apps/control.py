@@ -1,6 +1,7 @@
 """How a keeper is spoken to: one line of JSON each way over `control.sock`.
 
-    {"do": "drain"}                                             answered at once
+    {"do": "drain", "patience": 3600}                           answered at once; what is run once may take so long
+    {"do": "count"}                                             answered {"answers": 120, "errors": 3}
     {"do": "scale", "counts": {"web": 3}}                       answered when those too many have ended
     {"do": "run", "line": "…", "name": "health", "within": 10}  answered {"code": 0}; null: killed, took too long
 

@@ -20,21 +20,35 @@ from gitdeploy.domain.app import AppSpec
 from gitdeploy.errors import Busy, Failed
 from gitdeploy.process import Command
 from gitdeploy.runtime.apps import launch
-from gitdeploy.runtime.apps.asking import Status, alive, ask, run, said, status, tail
+from gitdeploy.runtime.apps.asking import Status, alive, ask, count, run, said, status, tail
 from gitdeploy.runtime.apps.family import end_strangers
 from gitdeploy.runtime.apps.launch import app_user
 from gitdeploy.runtime.apps.order import Order
 from gitdeploy.runtime.apps.place import App, Files
 from gitdeploy.runtime.apps.record import CopyRecord, Record
-from gitdeploy.runtime.apps.waiting import wait_healthy
+from gitdeploy.runtime.apps.waiting import look, wait_healthy
 from gitdeploy.runtime.edge.running import Running
 from gitdeploy.runtime.slots import Environment
 from gitdeploy.store import durable
 from gitdeploy.store.home import Home
 
 __all__ = [
-    "App", "CopyRecord", "Status", "app_user", "drain", "is_running", "run", "running", "said", "scale", "start",
-    "status", "tail", "wait_healthy",
+    "App",
+    "CopyRecord",
+    "Status",
+    "app_user",
+    "count",
+    "drain",
+    "is_running",
+    "look",
+    "run",
+    "running",
+    "said",
+    "scale",
+    "start",
+    "status",
+    "tail",
+    "wait_healthy",
 ]  # fmt: skip
 
 KEEPER = "gitdeploy.runtime.apps.keeper"
@@ -85,8 +99,9 @@ def scale(app: App, counts: Mapping[str, int]) -> None:
     ask(app, {"do": "scale", "counts": dict(counts)}, within=3600)
 
 
-def drain(app: App, *, wait: bool = True) -> None:
-    """Accept nothing more, finish what is under way, then end: the keeper does it by itself.
+def drain(app: App, *, wait: bool = True, patience: float = 0.0) -> None:
+    """Accept nothing more, finish what is under way, then end: the keeper does it by itself. What was asked to be
+    run once may take `patience` seconds more.
 
     With `wait` it is over when this returns. A slot that does not run is fine.
     """
@@ -95,7 +110,7 @@ def drain(app: App, *, wait: bool = True) -> None:
         _end_lost(app)
         return
     with contextlib.suppress(Busy):  # it ended just now
-        ask(app, {"do": "drain"}, within=30)
+        ask(app, {"do": "drain", "patience": patience}, within=30)
     while wait and record.keeper.alive:
         time.sleep(0.01)
     if wait:

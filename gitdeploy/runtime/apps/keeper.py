@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from gitdeploy.domain.app import WEB
-from gitdeploy.errors import GitdeployError, Invalid
+from gitdeploy.errors import Busy, GitdeployError, Invalid
 from gitdeploy.runtime.apps.control import listen
 from gitdeploy.runtime.apps.copies import Copy
 from gitdeploy.runtime.apps.family import end_strangers
@@ -62,6 +62,8 @@ class Keeper:
         self._over = asyncio.Event()
         self._scaling = asyncio.Lock()
         self._state = "running"
+        self._patience = 0.0
+        self._jobs: dict[str, asyncio.Event] = {}
         user = app_user()
         own = Path.cwd() / self._files.own
         spec = order.spec
@@ -133,10 +135,16 @@ class Keeper:
         self._note()
         await self._relay.close(self._files.web)
         await asyncio.gather(*(self._end(name) for name in [*self._copies]))
+        jobs = [asyncio.create_task(ended.wait()) for ended in self._jobs.values()]
+        if jobs:
+            await asyncio.wait(jobs, timeout=self._patience)
 
     async def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         if asked["do"] == "drain":
+            self._patience = asked["patience"]
             self._over.set()
+        elif asked["do"] == "count":
+            return {"answers": self._relay.answers, "errors": self._relay.errors}
         elif asked["do"] == "scale":
             unknown = set(asked["counts"]) - set(self._counts)
             if unknown:
@@ -145,15 +153,22 @@ class Keeper:
             async with self._scaling:
                 await self._set_counts({})
         elif asked["do"] == "run":
-            capture = self._capture(asked["name"])
-            try:
-                code = await once(
-                    asked["line"], asked["name"], self._ground, self._key, capture, asked["within"]
-                )
-            finally:
-                capture.close()
-            return {"code": code}
+            return {"code": await self._run_once(asked["name"], asked["line"], asked["within"])}
         return {}
+
+    async def _run_once(self, name: str, line: str, within: float) -> int | None:
+        if name in self._jobs:
+            raise Busy(f"{name} is still running.", "It is not run twice at a time.")
+        ended = self._jobs[name] = asyncio.Event()
+        self._note()
+        capture = self._capture(name)
+        try:
+            return await once(line, name, self._ground, self._key, capture, within)
+        finally:
+            capture.close()
+            del self._jobs[name]
+            ended.set()
+            self._note()
 
     def _capture(self, name: str) -> Capture:
         log = Log(Path(self._order.logs) / f"{name}.log")
@@ -166,7 +181,9 @@ class Keeper:
             self._record([copy.record for copy in self._copies.values()]).write(self._files.record)
 
     def _record(self, copies: Sequence[CopyRecord]) -> Record:
-        return Record(self._state, self._me, self._started, self._order.layout, tuple(copies))
+        return Record(
+            self._state, self._me, self._started, self._order.layout, tuple(copies), tuple(self._jobs)
+        )
 
 
 def _is_web(name: str) -> bool:

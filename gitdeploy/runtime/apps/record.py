@@ -39,13 +39,16 @@ class CopyRecord:
 
 @dataclass(frozen=True)
 class Record:
-    """A slot: state is running, draining or retired. `keeper` runs it, since `started` (seconds since 1970)."""
+    """A slot: state is running, draining or retired. `keeper` runs it, since `started` (seconds since 1970). `jobs`
+    are the names of what it was asked to run once and has not ended.
+    """
 
     state: str
     keeper: Running
     started: float
     layout: str
     copies: tuple[CopyRecord, ...] = ()
+    jobs: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
         """Replaced as a whole, but not flushed: a power cut ends every process that is named in it."""
@@ -59,6 +62,8 @@ class Record:
         try:
             data: dict[str, Any] = json.loads(path.read_bytes())
             copies = tuple(replace(CopyRecord(**one), groups=tuple(one["groups"])) for one in data["copies"])
-            return cls(**{**data, "keeper": Running(**data["keeper"]), "copies": copies})
+            return cls(
+                **{**data, "keeper": Running(**data["keeper"]), "copies": copies, "jobs": tuple(data["jobs"])}
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -36,6 +36,8 @@ class Backend(Protocol):
 class Relay:
     def __init__(self) -> None:
         self.backends: list[Backend] = []
+        self.answers = 0
+        self.errors = 0
         self._listener: socket.socket | None = None
         self._next = 0
         self._changed = asyncio.Event()
@@ -120,7 +122,14 @@ class Relay:
             visitor.close()
             return
         backend, door = found
-        join(visitor, door, lambda: self._leave(backend))
+        join(visitor, door, lambda: self._leave(backend), self._count)
+
+    def _count(self, begin: bytes) -> None:
+        """Of an edge that asks once a connection this sees every answer; `HTTP/1.1 503 …` is one that failed, as is
+        none at all.
+        """
+        self.answers += 1
+        self.errors += not begin or (begin[:5] == b"HTTP/" and begin[9:10] == b"5")
 
     def _leave(self, backend: Backend) -> None:
         self._open[backend] -= 1

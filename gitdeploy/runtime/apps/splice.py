@@ -16,9 +16,13 @@ _CHUNK = 64 * 1024
 _LINGER = 5.0
 
 
-def join(visitor: socket.socket, app: socket.socket, over: Callable[[], None]) -> None:
-    """Pass on what comes, both sockets being non-blocking; `over` is called when both are closed."""
-    one, other = _Visitor(visitor, over), _Side(app, over)
+def join(
+    visitor: socket.socket, app: socket.socket, over: Callable[[], None], answered: Callable[[bytes], None]
+) -> None:
+    """Pass on what comes, both sockets being non-blocking; `over` is called when both are closed, `answered` with
+    the first bytes that the app sends, b"" when it hangs up without any.
+    """
+    one, other = _Visitor(visitor, over), _App(app, over, answered)
     one.peer, other.peer = other, one
     one.resume()
     other.resume()
@@ -141,6 +145,33 @@ class _Side:
         if self._has_ended and self.peer._has_ended and not (self._unsent or self.peer._unsent):
             self.close()
             self.peer.close()
+
+
+class _App(_Side):
+    """The side that answers."""
+
+    def __init__(
+        self, door: socket.socket, over: Callable[[], None], answered: Callable[[bytes], None]
+    ) -> None:
+        super().__init__(door, over)
+        self._answered: Callable[[bytes], None] | None = answered
+
+    def passed(self, data: bytes) -> None:
+        self._tell(data)
+        super().passed(data)
+
+    def ended(self) -> None:
+        self._tell(b"")
+        super().ended()
+
+    def break_off(self) -> None:
+        self._tell(b"")
+        super().break_off()
+
+    def _tell(self, begin: bytes) -> None:
+        if self._answered is not None:
+            self._answered(begin)
+            self._answered = None
 
 
 class _Visitor(_Side):

@@ -38,6 +38,15 @@ def wait_healthy(app: App, check: Check) -> str:
         time.sleep(max(min(pause, until - time.monotonic()), 0))
 
 
+def look(app: App, check: Check) -> health.Tried:
+    """Whether a slot that was well is so still: one try."""
+    found = status(app)
+    crashed = next((one for one in found.copies if one.state == "crashed"), None)
+    if crashed is not None:
+        return health.Tried(False, f"{crashed.name} keeps crashing: {crashed.last}")
+    return _try(app, check, found, _TRY)
+
+
 def _try(app: App, check: Check, found: Status, within: float) -> health.Tried:
     """Every copy has to be up, for as long as is asked, before the one that answers is asked."""
     down = [one for one in found.copies if one.state != "running"]

@@ -1,0 +1,70 @@
+"""Scheduled commands: run in the slot of what is live, so that a switch takes them along. Previews have none.
+
+A command that is due while it still runs, in this slot or in one that is being left, is skipped. What was due
+while nobody was there to look is not made up for.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+
+from gitdeploy.domain import schedule
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.release import Release
+from gitdeploy.errors import GitdeployError
+from gitdeploy.runtime.apps import driver
+from gitdeploy.runtime.apps.driver import App
+from gitdeploy.service import serving
+from gitdeploy.service.context import Context
+
+log = logging.getLogger("gitdeploy.cron")
+LONGEST = 6 * 3600  # seconds
+
+
+class Cron:
+    """Looks once a minute, whenever in it `look` is called."""
+
+    def __init__(self) -> None:
+        self._seen = _minute(time.time())
+
+    def look(self, ctx: Context) -> None:
+        now = _minute(time.time())
+        if now <= self._seen:
+            return
+        self._seen = now
+        for release in ctx.ledger.releases.where(state="live", serves="app"):
+            env = ctx.ledger.environments.get(release.site, release.env)
+            if env is not None and env.kind != "preview":
+                _begin(ctx, env, release, now)
+
+
+def _begin(ctx: Context, env: Environment, release: Release, minute: datetime) -> None:
+    for number, (when, line) in enumerate(serving.settings(ctx, release).get("cron", {}).items(), start=1):
+        if schedule.is_due(when, minute):
+            name = f"cron.{number}"
+            # Not waited for when the server stops: its keeper sees to it.
+            threading.Thread(target=_run, args=(ctx, env, release, name, line), daemon=True).start()
+
+
+def _run(ctx: Context, env: Environment, release: Release, name: str, line: str) -> None:
+    app = App(ctx.home, env.site, env.folder, release.slot)
+    try:
+        if any(name in driver.status(one).jobs for one in driver.running(ctx.home, env.site, env.folder)):
+            log.warning("%s %s: %s still runs and is skipped: %s", env.site, env.name, name, line)
+            return
+        code = driver.run(app, line, name=name, within=LONGEST)
+    except GitdeployError as error:
+        log.warning("%s %s: %s: %s", env.site, env.name, name, error.message)
+        return
+    if code != 0:
+        data = {"command": line, "code": code}
+        ctx.event(
+            "cron.failed", actor="gitdeploy", site=env.site, env=env.name, subject=release.name, data=data
+        )
+
+
+def _minute(moment: float) -> datetime:
+    return datetime.fromtimestamp(moment // 60 * 60, UTC)

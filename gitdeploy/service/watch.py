@@ -1,0 +1,92 @@
+"""The watch window: for a while after it went live an app is looked at, and rolled back by itself when it fails.
+
+What counts as failing: a program that keeps crashing, TRIES failed health checks in a row, or so many answers with a
+status of 500 or more. A rollback is not watched, so nothing goes to and fro.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from gitdeploy.domain.app import Check
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.names import PRODUCTION, host
+from gitdeploy.domain.release import Release
+from gitdeploy.domain.target import Previous
+from gitdeploy.errors import GitdeployError
+from gitdeploy.runtime.apps import driver
+from gitdeploy.runtime.apps.driver import App
+from gitdeploy.service import policy, serving
+from gitdeploy.service import release as releases
+from gitdeploy.service.context import Context
+from gitdeploy.store import clock
+
+log = logging.getLogger("gitdeploy.watch")
+
+TRIES = 3
+LEAST_ERRORS, RATE = 5, 0.1
+"""Failed answers, and their share in all, from which on a release is taken for broken."""
+_LONGEST = 7 * 86400.0  # seconds: no window is longer
+_PAUSE = 2.0
+
+
+def begin(ctx: Context) -> None:
+    """Watch every live release whose window is open and that nobody watches yet."""
+    recent = f"live_at > '{clock.later(-_LONGEST)}'"
+    for release in ctx.ledger.releases.where(state="live", serves="app", sql=recent):
+        env = ctx.ledger.environments.get(release.site, release.env)
+        if env is None or release.kind == "rollback":
+            continue
+        ends = datetime.fromisoformat(release.live_at or "") + timedelta(seconds=_window(ctx, env))
+        if ends > datetime.now(UTC):
+            ctx.queue.track(partial(_watch, ctx, env, release, ends), name=f"watch {release.id}")
+
+
+def _window(ctx: Context, env: Environment) -> int:
+    settings = policy.of_site(ctx.site(env.site), ctx.repository(env.site))
+    own = settings.production if env.name == PRODUCTION else settings.environments.get(env.name)
+    return own.watch if own is not None else 0
+
+
+def _watch(ctx: Context, env: Environment, release: Release, ends: datetime) -> None:
+    app = App(ctx.home, env.site, env.folder, release.slot)
+    said = host(env.site, ctx.server.domain, label=env.label)
+    check = Check.from_json(serving.settings(ctx, release).get("health", {}), host=said)
+    failed = 0
+    while datetime.now(UTC) < ends and not ctx.queue.stopping.wait(_PAUSE):
+        now = ctx.ledger.releases.get(release.id)
+        if now is None or now.state != "live":
+            return
+        try:
+            tried = driver.look(app, check)
+            answers, errors = driver.count(app)
+        except GitdeployError as error:  # its keeper is being followed by another
+            log.info("%s %s: %s", env.site, env.name, error.message)
+            continue
+        failed = 0 if tried.ok else failed + 1
+        if failed >= TRIES or "keeps crashing" in tried.said:
+            why = tried.said
+        elif errors >= LEAST_ERRORS and errors >= RATE * answers:
+            why = f"{errors} of {answers} answers failed"
+        else:
+            continue
+        _roll_back(ctx, env, release, why)
+        return
+
+
+def _roll_back(ctx: Context, env: Environment, release: Release, why: str) -> None:
+    reason = f"watch: {why}"
+    log.error("%s %s: %s is rolled back: %s", env.site, env.name, release.name, why)
+    with ctx.ledger.atomic():
+        ctx.ledger.releases.change(release, mark="bad")
+        ctx.event(
+            "release.marked_bad", actor="gitdeploy", site=env.site, env=env.name, subject=release.name,
+            data={"reason": reason},
+        )  # fmt: skip
+    ask = releases.Ask("gitdeploy", ctx.site(env.site), env.name, reason)
+    try:
+        releases.rollback(ctx, ask, Previous())
+    except GitdeployError as error:
+        log.error("%s %s stays on %s: %s %s", env.site, env.name, release.name, error.message, error.hint)
