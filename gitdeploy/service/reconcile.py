@@ -25,6 +25,7 @@ from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import environment as environments
 from gitdeploy.service import heads, journal, push, serving, slot
+from gitdeploy.service import release as releases
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
 from gitdeploy.service.switch import note
@@ -56,6 +57,12 @@ def at_start(ctx: Context) -> None:
     for one in ctx.ledger.environments.where():
         if (one.site, one.name) not in still_open:
             _try(f"{one.site} {one.name}", _agree, ctx, one)
+
+
+def moved_apps(ctx: Context) -> None:
+    """Apps whose site was renamed by somebody who was killed before they were started again."""
+    for site in ctx.ledger.sites.where():
+        _try(site.name, releases.restart_moved, ctx, site, "gitdeploy")
 
 
 def pending_pushes(ctx: Context) -> None:

@@ -17,6 +17,8 @@ from gitdeploy.domain.site import Site
 from gitdeploy.domain.target import Target
 from gitdeploy.errors import Failed, GitdeployError, Refused
 from gitdeploy.git.repository import CommitInfo, Repository
+from gitdeploy.runtime.apps import driver
+from gitdeploy.runtime.apps.driver import App
 from gitdeploy.service import build as builds
 from gitdeploy.service import config as configs
 from gitdeploy.service import environment as environments
@@ -151,6 +153,14 @@ def configure(
                 configs.put_back(ctx, actor, site, scope, before)
             raise
     return version, made
+
+
+def restart_moved(ctx: Context, site: Site, actor: str) -> None:
+    """Start the apps of a site again whose folders were moved by a rename: beside the old ones, as in every switch."""
+    for env in ctx.ledger.environments.where(site=site.name):
+        live = live_release(ctx, site.name, env.name)
+        if live is not None and driver.is_moved(App(ctx.home, site.name, env.folder, live.slot)):
+            _reconfigure(ctx, Ask(actor, site, env.name, "the site was renamed"), env)
 
 
 def _reconfigure(ctx: Context, ask: Ask, env: Environment) -> list[Release]:

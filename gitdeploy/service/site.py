@@ -14,6 +14,7 @@ from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import policy, slot
+from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock, durable, ids
@@ -51,6 +52,7 @@ def rename(ctx: Context, actor: Actor, site: Site, name: SiteName) -> Site:
             ctx.ledger.execute("UPDATE grants SET site = ? WHERE site = ?", (name, site.name))
             ctx.event("site.renamed", actor=actor.name, site=name, data={"from": site.name})
         _move_in(ctx, site.name, name)
+    releases.restart_moved(ctx, ctx.site(name), actor.name)
     return ctx.site(name)
 
 

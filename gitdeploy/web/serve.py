@@ -75,6 +75,7 @@ def serve(wish: Wish, ready: Callable[[str, str], None]) -> None:
         sessions = Sessions()
         hooks = HookDoor(ctx, sessions, ctx.home.run / "hooks.sock")
         hooks.open()
+        reconcile.moved_apps(ctx)
         reconcile.pending_pushes(ctx)
         ending = threading.Event()
         keeper = threading.Thread(

@@ -247,3 +247,13 @@ def test_what_fails_in_its_watch_window_is_rolled_back_and_marked(server, shop, 
     assert "watch: " in releases[0]["reason"]
     assert (releases[1]["state"], releases[1]["mark"]) == ("rolled_back", "bad")
     assert server.get("blog").text == "one r4 plain"
+
+
+def test_a_renamed_site_goes_on_under_its_new_name(server, shop):
+    server.cli("site", "rename", "blog", "shop")
+    assert server.get("shop").text == "one r2 plain"
+    (web,) = server.facts("ps", "shop")
+    os.kill(web["pid"], 9)
+    eventually(lambda: server.facts("ps", "shop")[0]["restarts"] == 1)
+    assert server.get("shop").text == "one r2 plain"
+    eventually(lambda: keepers(server) == 1)

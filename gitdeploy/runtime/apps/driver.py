@@ -33,22 +33,8 @@ from gitdeploy.store import durable
 from gitdeploy.store.home import Home
 
 __all__ = [
-    "App",
-    "CopyRecord",
-    "Status",
-    "app_user",
-    "count",
-    "drain",
-    "is_running",
-    "look",
-    "run",
-    "running",
-    "said",
-    "scale",
-    "start",
-    "status",
-    "tail",
-    "wait_healthy",
+    "App", "CopyRecord", "Status", "app_user", "count", "drain", "is_moved", "is_running", "look",
+    "run", "running", "said", "scale", "start", "status", "tail", "wait_healthy",
 ]  # fmt: skip
 
 KEEPER = "gitdeploy.runtime.apps.keeper"
@@ -89,6 +75,12 @@ def is_running(app: App) -> bool:
     """Whether a keeper looks after it, and was not told to end."""
     record = alive(app)
     return record is not None and record.state == "running"
+
+
+def is_moved(app: App) -> bool:
+    """Whether it was started under another path, which its keeper would start programs in again."""
+    record = alive(app)
+    return record is not None and record.layout != str((app.folder / "root").resolve())
 
 
 def scale(app: App, counts: Mapping[str, int]) -> None:
