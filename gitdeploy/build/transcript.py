@@ -7,7 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from gitdeploy.build.mask import Masker
+from gitdeploy.domain.mask import Masker
 from gitdeploy.domain.units import print_size
 
 MOST = 8 * 1024**2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -33,11 +33,14 @@ MOST_PROCESSES = 2048
 
 @dataclass(frozen=True)
 class AppSpec:
-    """`environment` holds configuration and secrets: it is passed on, never shown or stored as it is."""
+    """`environment` holds configuration and secrets: it is passed on, never shown or stored as it is. `secrets` are
+    the names of those whose values are masked in logs.
+    """
 
     programs: Mapping[str, Program]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     release: str = ""
+    secrets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in self.environment.items():
@@ -47,13 +50,18 @@ class AppSpec:
                 raise Invalid(f"The variable {name} holds a NUL, which no program could read.", "Encode it.")
 
     @classmethod
-    def of(cls, processes: Mapping[str, Mapping[str, Any]], environment: Mapping[str, str]) -> AppSpec:
+    def of(
+        cls,
+        processes: Mapping[str, Mapping[str, Any]],
+        environment: Mapping[str, str],
+        secrets: Iterable[str] = (),
+    ) -> AppSpec:
         """From `[processes]` as settings are signed. Raises Invalid when nothing is left to run."""
         programs = {name: Program(**said) for name, said in processes.items()}
         release = programs.pop(RELEASE, Program(""))
         if not programs:
             raise Invalid("The app has no program that stays.", 'Name one: [processes] web = "…"')
-        return cls(programs, dict(environment), release.command)
+        return cls(programs, dict(environment), release.command, tuple(secrets))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -76,7 +84,7 @@ class AppSpec:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AppSpec:
         programs = {name: Program(**said) for name, said in data["programs"].items()}
-        return cls(programs, data["environment"], data["release"])
+        return cls(programs, data["environment"], data["release"], tuple(data["secrets"]))
 
 
 @dataclass(frozen=True)

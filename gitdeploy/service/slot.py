@@ -182,9 +182,11 @@ def _warm_slots(ctx: Context, env: Environment, live: Release) -> set[str]:
 
 def _spec(ctx: Context, env: Environment, release: Release, proven: Proven) -> AppSpec:
     scope = config_scope(env)
-    given = {name: one.value for name, one in config.at(ctx, env.site, scope, release.config).items()}
+    found = config.at(ctx, env.site, scope, release.config)
+    given = {name: one.value for name, one in found.items()}
+    secrets = [name for name, one in found.items() if one.secret]
     ours = {"GITDEPLOY_ENV": env.name, "GITDEPLOY_DATA": str(_data(ctx, env))}
-    return AppSpec.of(proven.settings["processes"], {**given, **ours}).scaled(json.loads(env.scale))
+    return AppSpec.of(proven.settings["processes"], {**given, **ours}, secrets).scaled(json.loads(env.scale))
 
 
 def _data(ctx: Context, env: Environment) -> str:

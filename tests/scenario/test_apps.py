@@ -257,3 +257,17 @@ def test_a_renamed_site_goes_on_under_its_new_name(server, shop):
     eventually(lambda: server.facts("ps", "shop")[0]["restarts"] == 1)
     assert server.get("shop").text == "one r2 plain"
     eventually(lambda: keepers(server) == 1)
+
+
+def test_secrets_are_masked_in_what_an_app_says(server, shop):
+    secret = "h0nter2/ü&%s" % ("x" * 20)
+    server.cli("config", "set", "blog", "KEY=-", "--secret", stdin=f"{secret}\n")
+    body = "print(k := os.environ['KEY'], base64.b64encode(k.encode()), urllib.parse.quote(k), flush=True) or 'said'"
+    write(shop, "talkative", body)
+    shop.write("app.py", "import base64, urllib.parse\n" + (shop.folder / "app.py").read_text())
+    shop.commit("talkative")
+    assert shop.push("main").ok
+    assert server.get("blog").text == "said"
+    said = server.cli("logs", "blog").stdout
+    assert "[redacted] b'[redacted]' [redacted]" in said, said
+    assert secret not in (server.home / "logs/apps/blog/production/web.1.log").read_text()

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from gitdeploy.domain.app import WEB
+from gitdeploy.domain.mask import Masker
 from gitdeploy.errors import Busy, GitdeployError, Invalid
 from gitdeploy.runtime.apps.control import listen
 from gitdeploy.runtime.apps.copies import Copy
@@ -172,7 +173,9 @@ class Keeper:
 
     def _capture(self, name: str) -> Capture:
         log = Log(Path(self._order.logs) / f"{name}.log")
-        return Capture(self._files.out / name, log, self._order.slot, self._ground.user)
+        spec = self._order.spec
+        masker = Masker(spec.environment[name] for name in spec.secrets)
+        return Capture(self._files.out / name, log, self._order.slot, self._ground.user, masker)
 
     def _note(self) -> None:
         """A full disk or a slot that was taken away must not end what is being served."""

@@ -17,6 +17,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from gitdeploy.domain.mask import Masker
 from gitdeploy.store import clock
 from gitdeploy.user import User
 
@@ -72,10 +73,11 @@ class Log:
 class Capture:
     """What a copy of a program writes to `pipe`, put into its log. Made inside a running event loop."""
 
-    def __init__(self, pipe: Path, log: Log, slot: str, user: User | None) -> None:
+    def __init__(self, pipe: Path, log: Log, slot: str, user: User | None, masker: Masker) -> None:
         self._pipe = pipe
         self._log = log
         self._slot = slot
+        self._masker = masker
         self._held = b""
         if not pipe.is_fifo():
             pipe.unlink(missing_ok=True)
@@ -103,6 +105,7 @@ class Capture:
         """Write down what the program has written by now, the beginning of a line too."""
         while self._take():
             pass
+        self._held += self._masker.flush()
         if self._held:
             self._write([self._held], b"|")
             self._held = b""
@@ -118,7 +121,7 @@ class Capture:
             data = os.read(self._fd, _CHUNK)
         except BlockingIOError:
             return False
-        *lines, self._held = (self._held + data).split(b"\n")
+        *lines, self._held = (self._held + self._masker.feed(data)).split(b"\n")
         if len(self._held) > LONGEST_LINE:
             lines, self._held = [*lines, self._held], b""
         if lines:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from gitdeploy.build.mask import Masker
+from gitdeploy.domain.mask import Masker
 
 SECRET = "s3cr3t/Token+with ünïcode"
 

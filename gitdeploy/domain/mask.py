@@ -1,4 +1,4 @@
-"""Secrets in a build's output become `[redacted]`, also across chunk borders and broken lines.
+"""Secrets in what a build or an app says become `[redacted]`, also across chunk borders and broken lines.
 
 A secret is recognised plain, base64-encoded (at each of the three places it can have in a longer text),
 URL-encoded and JSON-escaped. What is shorter than four bytes is not masked: the log would be unreadable.
