@@ -237,7 +237,7 @@ def test_an_upgrade_leaves_caddy_alone_while_its_configuration_is_the_same(
 
 def test_one_that_was_followed_is_ended_even_when_the_starter_is_killed_in_between(home: Home) -> None:
     driver.ensure(home, "embedded", ANY)
-    sleeper = start(Command((sys.executable, "-c", "import time; time.sleep(99)")))
+    sleeper = start(Command((sys.executable, "-c", "import time; time.sleep(99)"), cwd=home.root))
     followed = Running.child("embedded", "x", sleeper)
     replace(record(home), leaving=(followed,)).write(launch.record_file(home))
     driver.ensure(home, "embedded", ANY)
@@ -261,6 +261,25 @@ def test_a_moved_home_serves_on_and_starts_again(home: Home, kind: driver.Driver
         driver.stop(moved)
     finally:
         shutil.move(moved.root, home.root)
+
+
+@BOTH
+def test_a_copied_home_leaves_the_originals_edge_alone(home: Home, kind: driver.Driver) -> None:
+    """Its record came along in the copy, and names processes that run."""
+    first = driver.ensure(home, kind, ANY)
+    copied = Home(home.root.with_name(home.root.name + "-copied"))
+    try:
+        for end in (driver.stop, lambda one: driver.ensure(one, kind, ANY)):
+            durable.make_folder(copied.run)
+            shutil.copy(launch.record_file(home), launch.record_file(copied))
+            assert not driver.status(copied).running
+            end(copied)
+            assert driver.status(home) == first and first.running
+        own = driver.status(copied)
+        assert own.running and own.listen != first.listen and not set(own.pids) & set(first.pids)
+    finally:
+        driver.stop(copied)
+        shutil.rmtree(copied.root)
 
 
 def test_caddys_configuration_knows_no_site_and_is_sound(home: Home) -> None:

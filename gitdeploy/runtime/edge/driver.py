@@ -51,7 +51,7 @@ def ensure(home: Home, driver: Driver, listen: str) -> EdgeStatus:
     for folder, mode in ((home.run, 0o700), (home.logs, 0o755), (home.live, 0o755)):
         durable.make_folder(folder, mode=mode)
     with _alone(home):
-        record = Record.read(launch.record_file(home))
+        record = _record(home)
         if record is None or (record.driver, record.asked) != (kind, listen):
             _end_all(home, record)
             record = Record(kind, "", listen, listen)
@@ -68,7 +68,7 @@ def ensure(home: Home, driver: Driver, listen: str) -> EdgeStatus:
 
 def status(home: Home) -> EdgeStatus:
     """What runs now; `running` only when every process of it does."""
-    record = Record.read(launch.record_file(home))
+    record = _record(home)
     return _status(record) if record else EdgeStatus(running=False)
 
 
@@ -76,8 +76,13 @@ def stop(home: Home) -> None:
     """End the edge of `home`, if one runs. Requests under way are finished."""
     if home.run.is_dir():
         with _alone(home):
-            _end_all(home, Record.read(launch.record_file(home)))
+            _end_all(home, _record(home))
             durable.remove(launch.record_file(home))
+
+
+def _record(home: Home) -> Record | None:
+    record = Record.read(launch.record_file(home))
+    return record if record and record.belongs_to(home.root) else None
 
 
 def _choose(driver: Driver) -> Literal["embedded", "caddy"]:

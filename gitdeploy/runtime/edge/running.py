@@ -43,6 +43,12 @@ class Running:
     def alive(self) -> bool:
         return born(self.pid) == self.born
 
+    def works_in(self, home: Path) -> bool:
+        """Every edge works in its home, also when the home was moved under it. Raises OSError when the system does
+        not show it: the process ended, or is a Caddy with a capability of its own.
+        """
+        return Path(f"/proc/{self.pid}/cwd").samefile(home)
+
     def end(self, *, within: float) -> None:
         """SIGTERM, and SIGKILL when it has not gone within so many seconds."""
         for number, patience in ((signal.SIGTERM, within), (signal.SIGKILL, 5.0)):
@@ -75,6 +81,14 @@ class Record:
     def named(self, name: str) -> Running | None:
         return next((one for one in self.alive() if one.name == name), None)
 
+    def belongs_to(self, home: Path) -> bool:
+        """Not when it came with a copy of a home: then what it names serves the original."""
+        for one in self.alive() + tuple(one for one in self.leaving if one.alive):
+            with contextlib.suppress(OSError):
+                if not one.works_in(home):
+                    return False
+        return True
+
     def write(self, path: Path) -> None:
         durable.write_file(path, json.dumps(asdict(self), indent=1).encode(), mode=0o600)
 
@@ -100,8 +114,9 @@ def strays(home: Path, module: str, known: tuple[Running, ...]) -> Iterator[Runn
         try:
             argv = [os.fsdecode(word) for word in (entry / "cmdline").read_bytes().split(b"\0")]
             is_edge = module in argv or (Path(argv[0]).name, *argv[1:2]) == ("caddy", "run")
-            if is_edge and entry.joinpath("cwd").samefile(home):
-                yield Running("stray", int(entry.name), born(int(entry.name)) or "ended")
+            stray = Running("stray", int(entry.name), born(int(entry.name)) or "ended")
+            if is_edge and stray.works_in(home):
+                yield stray
         except OSError:
             continue
 
