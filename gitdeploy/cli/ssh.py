@@ -37,7 +37,7 @@ def ssh(asked: Settings, key: str) -> None:
             "This login is for git and gitdeploy commands, it has no shell.",
             "Try: ssh git@host releases SITE, or: git clone ssh://git@host/SITE.git",
         )
-    session = asked.client.ask("POST", "/sessions", {"key": key})["session"]
+    session = asked.client.ask("POST", "/sessions", {"key": key, "pid": os.getpid()})["session"]
     command = process.Command(
         (sys.executable, "-P", "-m", "gitdeploy", "--home", str(asked.home), *words),
         env={"GITDEPLOY_SESSION": session},
@@ -47,7 +47,8 @@ def ssh(asked: Settings, key: str) -> None:
 
 def _git(asked: Settings, key: str, service: str, path: str) -> int:
     site = re.sub(r"\.git$", "", path.strip("/"))
-    opened = asked.client.ask("POST", "/sessions", {"key": key, "site": site, "service": service})
+    wish = {"key": key, "pid": os.getpid(), "site": site, "service": service}
+    opened = asked.client.ask("POST", "/sessions", wish)
     protocol = os.environ.get("GIT_PROTOCOL", "")
     return _as_child(
         asked, backend.ssh(service, opened["repository"], protocol, opened["session"]), opened["session"]

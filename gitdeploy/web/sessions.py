@@ -1,53 +1,60 @@
 """Who is behind a running git process: named when it is started, asked for when its hooks knock.
 
 The name is a secret of this process, handed to git in its environment; a hook without one was started by
-somebody who reaches the repository's files, and is known by the kernel's word for who that is.
+somebody who reaches the repository's files, and is known by the kernel's word for who that is. The session of
+another process, such as the SSH door's, ends with that process, however it ends.
 """
 
 from __future__ import annotations
 
-import contextlib
 import pwd
 import secrets
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 from gitdeploy.domain.role import Actor, local_admin
 from gitdeploy.errors import Refused
+from gitdeploy.runtime.edge.running import Running, born
+
+
+@dataclass(frozen=True)
+class Session:
+    """`owner` is the process it ends with; None when it is closed by hand."""
+
+    actor: Actor
+    owner: Running | None
+
+    @property
+    def over(self) -> bool:
+        return self.owner is not None and not self.owner.alive
 
 
 class Sessions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._actors: dict[str, Actor] = {}
+        self._open: dict[str, Session] = {}
 
-    @contextlib.contextmanager
-    def of(self, actor: Actor) -> Iterator[str]:
-        """The session's name, good while the block runs."""
-        name = self.open(actor)
-        try:
-            yield name
-        finally:
-            self.close(name)
-
-    def open(self, actor: Actor) -> str:
+    def open(self, actor: Actor, *, owner: int | None = None) -> str:
+        """The session's name, good until it is closed or the process with the pid `owner` ends."""
         name = secrets.token_urlsafe(24)
+        process = None if owner is None else Running("session", owner, born(owner) or "ended")
         with self._lock:
-            self._actors[name] = actor
+            self._open = {one: its for one, its in self._open.items() if not its.over}
+            self._open[name] = Session(actor, process)
         return name
 
     def close(self, name: str) -> None:
         with self._lock:
-            self._actors.pop(name, None)
+            self._open.pop(name, None)
 
     def actor(self, name: str) -> Actor:
         with self._lock:
-            found = self._actors.get(name)
-        if found is None:
+            found = self._open.get(name)
+        if found is None or found.over:
             raise Refused("This push belongs to no open session.", "Push again.")
-        return found
+        return found.actor
 
 
 def peer(connection: socket.socket) -> Actor:

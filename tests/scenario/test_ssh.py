@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import getpass
+import os
+import re
 import shlex
 import socket
 import subprocess
 from pathlib import Path
 
 import pytest
-from support import eventually
+from scenario_support import processes_with
+from support import GITDEPLOY, eventually
+
+from gitdeploy.domain.role import Actor
+from gitdeploy.web.sessions import Sessions
 
 
 class Door:
@@ -157,6 +163,40 @@ def test_commands_are_asked_in_the_owners_name(site, door):
     assert site.live["actor"] == "maya"
     missing = door.run("vera", "releases", "nowhere")
     assert missing.returncode == 3
+
+
+def test_a_session_ends_with_the_door_that_opened_it(site, door, shared):
+    """Killed, it can close nothing any more. What it started may live on, in nobody's name."""
+    key = next(one["id"] for one in shared.ask("/keys") if one["actor"] == "maya")
+    words = [*GITDEPLOY, "--home", str(shared.home), "ssh", key]
+    asking = {**os.environ, "SSH_ORIGINAL_COMMAND": f"git-receive-pack '{site.site}'"}
+    with subprocess.Popen(words, env=asking, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdout.read(4).isalnum()  # git speaks, so it was started
+        git = next(one for one in processes_with(site.site) if parent(one) == running.pid)
+        given = Path(f"/proc/{git}/environ").read_text()
+        session = re.search(r"GITDEPLOY_SESSION=([^\0]+)", given)[1]
+        ask = [*GITDEPLOY, "--home", str(shared.home), "live", site.site]
+        asking = {**os.environ, "GITDEPLOY_SESSION": session}
+        assert subprocess.run(ask, env=asking, capture_output=True).returncode == 0
+        running.kill()
+        running.wait()
+        refused = subprocess.run(ask, env=asking, capture_output=True)
+        assert refused.returncode == 5 and b"no open session" in refused.stderr
+
+
+def test_the_session_of_a_process_that_ended_is_forgotten():
+    sessions = Sessions()
+    sleeper = subprocess.Popen(["sleep", "99"])
+    sessions.open(Actor("maya"), owner=sleeper.pid)
+    kept = sessions.open(Actor("vera"), owner=os.getpid())
+    sleeper.kill()
+    sleeper.wait()
+    newest = sessions.open(Actor("ana"))
+    assert set(sessions._open) == {kept, newest}
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_an_option_is_no_way_around_the_key(site, door):

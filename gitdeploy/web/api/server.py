@@ -19,6 +19,7 @@ router = APIRouter(tags=["server"])
 
 class Session(BaseModel):
     key: str
+    pid: int
     site: str = ""
     service: str = ""
 
@@ -57,12 +58,15 @@ def fsck(ctx: Ctx, who: Who, request: Request) -> Response:
 
 @router.post("/sessions")
 def open_session(ctx: Ctx, request: Request, body: Session) -> dict[str, Any]:
-    """For the SSH door, on this machine only: a session in the name of a key's owner, if they may."""
+    """For the SSH door, on this machine only: a session in the name of a key's owner, if they may. It ends with the
+    process `pid`.
+    """
     if request.scope.get("gitdeploy.local") is None:
         raise Refused("Sessions are opened on the machine itself.")
     actor = access.by_key(ctx, body.key)
     path = str(transport.admit(ctx, actor, body.site, body.service).path) if body.service else ""
-    return {"session": request.app.state.sessions.open(actor), "actor": actor.name, "repository": path}
+    session = request.app.state.sessions.open(actor, owner=body.pid)
+    return {"session": session, "actor": actor.name, "repository": path}
 
 
 @router.delete("/sessions/{name}")
