@@ -107,14 +107,15 @@ def key_of(ctx: Context, site: Site, commit: str) -> str:
 
 def listing(ctx: Context, site: Site, *, limit: int = 50, before: str = "~") -> list[Build]:
     """Newest first; `before` is the id of the last one already seen."""
-    test = "id < '" + "".join(one for one in before if one.isalnum() or one in "_~") + "'"
-    return ctx.ledger.builds.where(site=site.name, order="id DESC", limit=limit, sql=test)
+    return ctx.ledger.builds.where(
+        site=site.name, order="id DESC", limit=limit, sql="id < ?", given=(before,)
+    )
 
 
 def show(ctx: Context, actor: Actor, id: str) -> Build:
     """By id; a unique beginning of one is enough."""
-    clean = "".join(one for one in id if one.isalnum() or one == "_")
-    found = ctx.ledger.builds.where(limit=2, sql=f"id LIKE '{clean}%'") if len(clean) >= 8 else []
+    begins = "substr(id, 1, length(?)) = ? COLLATE NOCASE"
+    found = ctx.ledger.builds.where(limit=2, sql=begins, given=(id, id)) if len(id) >= 8 else []
     if len(found) != 1 or actor.role(found[0].site) is None:
         raise NotFound(f"There is no build {id[:40]!r}.", "See: gitdeploy builds SITE")
     return found[0]

@@ -26,8 +26,10 @@ def listing(
 ) -> list[Release]:
     """What served, newest first; with `all` also what failed before it served."""
     where = {"env": environment_of(ctx, site, env).name} if env else {}
-    test = "number < CAST(" + str(int(before)) + " AS INTEGER)" + ("" if all else " AND live_at IS NOT NULL")
-    return ctx.ledger.releases.where(site=site.name, order="number DESC", limit=limit, sql=test, **where)
+    test = "number < CAST(? AS INTEGER)" + ("" if all else " AND live_at IS NOT NULL")
+    return ctx.ledger.releases.where(
+        site=site.name, order="number DESC", limit=limit, sql=test, given=(str(before),), **where
+    )
 
 
 def live_at(ctx: Context, site: Site, env: str, moment: str = "") -> Release | None:

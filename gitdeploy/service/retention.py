@@ -63,8 +63,8 @@ def _newest_builds(ctx: Context, site: Site) -> list[Any]:
 def _served(ctx: Context) -> set[Digest]:
     """The artifacts whose files are laid out for the edge. Who began in a release that was live may be in it still."""
     found = {one.artifact for one in ctx.ledger.releases.where(state=("live", "pending"))}
-    draining = f"ended_at > '{clock.later(-6 * DRAIN)}'"
-    found.update(one.artifact for one in ctx.ledger.releases.where(sql=draining))
+    draining = ctx.ledger.releases.where(sql="ended_at > ?", given=(clock.later(-6 * DRAIN),))
+    found.update(one.artifact for one in draining)
     for site in ctx.ledger.sites.where():
         found.update(one.artifact or "" for one in _newest_builds(ctx, site))
     return {Digest.parse(one) for one in found if one and ctx.store.has(one)}

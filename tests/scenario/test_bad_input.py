@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import urllib.parse
 
 import pytest
 from scenario_support import Desk
@@ -283,6 +284,17 @@ def test_what_is_hidden_is_not_served(site):
     for path in ("/.env", "/.git2/config", "/gitdeploy.toml", "/sub/.htpasswd", "/.git/config"):
         assert site.page(path=path).status == 404, path
     assert site.page(path="/.well-known/security.txt").status == 200
+
+
+def test_a_build_is_named_by_its_beginning_and_by_nothing_else(site):
+    (build,) = site.builds
+    for name in (build["id"], build["id"][:12], build["id"].lower()):
+        assert site.shared.ask(f"/builds/{name}") == build
+    for name in ("________", "%" * 8, f"{build['id']}'", f"{build['id']}'--", f"{build['id'][:9]}%"):
+        answer = site.shared.api(f"/v1/builds/{urllib.parse.quote(name)}", site.shared.admin)
+        assert answer.status == 404, name
+    assert site.facts("builds?before=~'") == [build]
+    assert site.facts(f"builds?before={build['id']}") == site.facts("builds?before='") == []
 
 
 def test_a_tag_of_something_that_is_no_commit(site):

@@ -42,10 +42,20 @@ class Rows(Generic[Row]):
         found = self.where(order=order, limit=1, **where)
         return found[0] if found else None
 
-    def where(self, *, order: str = "rowid", limit: int = -1, sql: str = "", **where: Any) -> list[Row]:
-        """Rows whose columns equal `where` (a tuple means any of), and that satisfy the extra text `sql`."""
+    def where(
+        self,
+        *,
+        order: str = "rowid",
+        limit: int = -1,
+        sql: str = "",
+        given: tuple[object, ...] = (),
+        **where: Any,
+    ) -> list[Row]:
+        """Rows whose columns equal `where` (a tuple means any of), and that satisfy the extra text `sql`, whose
+        question marks stand for the values `given`.
+        """
         tests = [f"({sql})"] if sql else []
-        values: list[object] = []
+        values = [*given]
         for name, value in where.items():
             if isinstance(value, tuple):
                 tests.append(f'"{name}" IN ({", ".join("?" * len(value))})')
