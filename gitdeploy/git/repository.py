@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dulwich.errors import NotTreeError
-from dulwich.objects import Blob, Commit, ObjectID, Tag, Tree
+from dulwich.objects import S_ISGITLINK, Blob, Commit, ObjectID, Tag, Tree
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from gitdeploy import process
 from gitdeploy.domain.refs import ZERO
-from gitdeploy.errors import Failed, NotFound
+from gitdeploy.errors import Failed, Invalid, NotFound
 from gitdeploy.process import Command
 
 OLDEST_GIT = (2, 29)  # the first with proc-receive
@@ -64,12 +64,19 @@ class Repository:
         return result.code == 0 and bool(result.out.strip())
 
     def file(self, commit: str, path: str) -> bytes | None:
-        """The bytes of one file of a commit, or None."""
+        """The bytes of one file of a commit, or None. Raises Invalid when something else has that name."""
         if self.env:
-            result = process.run(self.git("cat-file", "blob", f"{commit}:{path}"))
-            return result.out if result.code == 0 else None
+            asked = f"{commit}:{path}\n".encode()
+            head, _, rest = process.check(self.git("cat-file", "--batch"), stdin=asked).out.partition(b"\n")
+            kind = head.split()[1]  # git-cat-file(1): `<id> blob <size>`, or `<asked> missing`
+            if kind in (b"blob", b"missing"):
+                return rest[:-1] if kind == b"blob" else None
+            raise _no_file(path)
         with self.tree(self.commit(commit).tree) as tree:
-            return tree.read(path) if tree.exists(path) else None
+            try:
+                return tree.read(path) if tree.exists(path) else None
+            except NotFound:
+                raise _no_file(path) from None
 
     def ref(self, name: str) -> str | None:
         """The id that a ref holds, tags not peeled."""
@@ -142,7 +149,7 @@ class TreeReader:
     def read(self, path: str) -> bytes:
         """NotFound when there is no file of that name."""
         found = self._find(path)
-        blob = self._repo.object_store[found[1]] if found else None
+        blob = self._repo.object_store[found[1]] if found and not S_ISGITLINK(found[0]) else None
         if not isinstance(blob, Blob):
             raise NotFound(f"There is no file {path}.")
         return blob.data
@@ -217,6 +224,10 @@ def git_version() -> tuple[int, ...]:
     """Such as (2, 39, 5); raises Failed when git is missing."""
     words = process.check(Command(("git", "--version"))).text.split()
     return tuple(int(part) for part in words[2].split(".")[:3] if part.isdigit())
+
+
+def _no_file(path: str) -> Invalid:
+    return Invalid(f"{path} is a folder or a submodule, and should be a file.", "Rename it, and push again.")
 
 
 def _peel(repo: Repo, id: str) -> Commit:

@@ -109,8 +109,11 @@ class Workshop:
 
     def close(self) -> None:
         shutil.rmtree(self.home.root, ignore_errors=True)
+        os.close(self._lock)
 
     def _make(self, seen: WorkingFolder, place: Path, log: Write, cancel: Cancel) -> int:
+        if seen.list(app_file.FILE):
+            raise Invalid(f"{app_file.FILE} is a folder, and should be a file.", "Rename it.")
         settings = app_file.parse(seen.read(app_file.FILE))
         recipe = detect(seen, settings)
         if recipe.kind == APP:

@@ -118,12 +118,25 @@ def test_settings_that_are_not_text(site):
     refused(site, "main", says=r"gitdeploy\.toml")
 
 
-@pytest.mark.parametrize("kind", ["folder", "link"])
+@pytest.mark.parametrize("kind", ["folder", "submodule"])
 def test_a_settings_file_that_is_no_file(site, kind):
     if kind == "folder":
         site.write("gitdeploy.toml/x", "x")
+        site.git("add", "-A")
     else:
-        (site.folder / "gitdeploy.toml").symlink_to("/etc/passwd")
+        site.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},gitdeploy.toml")
+    site.git("commit", "-q", "-m", "odd settings")
+    refused(site, "main", says=r"gitdeploy\.toml is a folder or a submodule, and should be a file\.")
+
+
+def test_a_settings_folder_on_a_branch(site):
+    site.write("gitdeploy.toml/x", "x")
+    site.commit("odd settings")
+    refused(site, "HEAD:refs/heads/feature", says=r"gitdeploy\.toml is a folder")
+
+
+def test_a_settings_file_that_is_a_link(site):
+    (site.folder / "gitdeploy.toml").symlink_to("/etc/passwd")
     site.commit("odd settings")
     pushed = site.push("main")
     assert (
@@ -288,7 +301,7 @@ def test_what_is_hidden_is_not_served(site):
 
 def test_a_build_is_named_by_its_beginning_and_by_nothing_else(site):
     (build,) = site.builds
-    for name in (build["id"], build["id"][:12], build["id"].lower()):
+    for name in (build["id"], build["id"][:25], build["id"].lower()):
         assert site.shared.ask(f"/builds/{name}") == build
     for name in ("________", "%" * 8, f"{build['id']}'", f"{build['id']}'--", f"{build['id'][:9]}%"):
         answer = site.shared.api(f"/v1/builds/{urllib.parse.quote(name)}", site.shared.admin)
