@@ -6,6 +6,8 @@ for it. A site without a build is served from the folder itself, through links t
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -40,6 +42,7 @@ HOST = "localhost"
 SHOWN = 40
 """Lines of a failed build's log that are kept to be shown."""
 
+_SCRATCH = "gitdeploy-dev-"
 _ANY = Digest.of(b"")  # what the bytes are does not matter here, only which files there are
 
 
@@ -60,7 +63,7 @@ class Workshop:
 
     def __init__(self, folder: Path, teller: Teller) -> None:
         self.folder = folder.resolve()
-        self.home = Home(Path(tempfile.mkdtemp(prefix="gitdeploy-dev-")))
+        self.home, self._lock = _scratch()
         if os.geteuid() == 0:  # without bubblewrap, root's builds run as a user who has to get in here
             self.home.root.chmod(0o711)
         self.shown = ""
@@ -165,6 +168,31 @@ class Workshop:
         for old in self.home.work.iterdir():
             if old != place and not root.is_relative_to(old):
                 shutil.rmtree(old, ignore_errors=True)
+
+
+def _scratch() -> tuple[Home, int]:
+    """A new home that is locked as long as this process lives, and named only then; those that are not locked any
+    more were left by one that was killed, and are removed.
+    """
+    for old in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError):  # in use, or gone meanwhile
+            if old.lstat().st_uid == os.geteuid():
+                os.close(_locked(old))
+                shutil.rmtree(old, ignore_errors=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{_SCRATCH}"))
+    lock = _locked(new)
+    return Home(new.rename(new.with_name(new.name[1:]))), lock
+
+
+def _locked(folder: Path) -> int:
+    """A lock on `folder`, which the kernel frees with the process. Raises OSError when another holds it."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 def _variables(recipe: Recipe) -> dict[str, str]:

@@ -57,11 +57,11 @@ class Events:
 class Dev:
     """`gitdeploy dev` on a folder."""
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, *, scratch: Path | None = None) -> None:
         self.folder = top / "folder"
         self.folder.mkdir()
-        self.scratch = top / "scratch"
-        self.scratch.mkdir()
+        self.scratch = scratch or top / "scratch"
+        self.scratch.mkdir(exist_ok=True)
         self._log = top / "said"
         self.process: subprocess.Popen[bytes] | None = None
         self.address = ""

@@ -131,6 +131,31 @@ def test_before_anything_could_be_made_the_page_says_why_with_nothing_of_it_as_h
     assert TAG.search(page.body)
 
 
+def test_what_a_killed_one_left_is_removed_by_the_next(dev, tmp_path):
+    dev.write("index.html", "one")
+    dev.ready()
+    (killed,) = dev.scratch.iterdir()
+    dev.leave()
+    dev.process.kill()
+    dev.process.wait()
+    assert list(dev.scratch.iterdir()) == [killed]
+    dev.ready()
+    (own,) = dev.scratch.iterdir()
+    assert own != killed
+    (tmp_path / "second").mkdir()
+    second = type(dev)(tmp_path / "second", scratch=dev.scratch)
+    try:
+        second.write("index.html", "two")
+        second.ready()
+        assert own in dev.scratch.iterdir() and len(list(dev.scratch.iterdir())) == 2
+    finally:
+        second.leave()
+        assert second.stop() == 0
+    assert dev.get().text.startswith("one")
+    dev.leave()
+    assert dev.stop() == 0 and not list(dev.scratch.iterdir())
+
+
 def test_a_mistake_in_the_settings_is_told_with_its_line(dev):
     dev.write("index.html", "one")
     events = dev.ready()
