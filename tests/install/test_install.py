@@ -160,3 +160,13 @@ def test_the_demo_does_what_it_says(tmp_path):
     folder = Path(story.split(" in ", 1)[1].split(";", 1)[0])
     assert folder.name.startswith("gitdeploy-demo-")
     assert not folder.exists()
+
+
+def test_the_bench_without_its_python_says_how_to_run_it():
+    done = subprocess.run(
+        [sys.executable, "-S", str(ROOT / "bench/run")], capture_output=True, text=True, cwd="/"
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "bench/run: this Python does not have gitdeploy; use scripts/bench, after ./install.sh.\n"
+    )
