@@ -17,7 +17,7 @@ from gitdeploy.domain.build import OPEN, Build
 from gitdeploy.domain.config import Config
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.manifest import Manifest
-from gitdeploy.domain.names import PRODUCTION, build_label
+from gitdeploy.domain.names import PRODUCTION, build_label, host
 from gitdeploy.domain.recipe import APP, Recipe, build_key
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.settings import Settings
@@ -25,7 +25,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.errors import Failed, GitdeployError, NotFound
 from gitdeploy.git import export
 from gitdeploy.git.repository import CommitInfo
-from gitdeploy.service import config, policy, publishing, serving
+from gitdeploy.service import config, policy, publishing, retention, serving
 from gitdeploy.service.context import Context
 from gitdeploy.service.queue import Job, Leash, Stopped
 from gitdeploy.service.teller import Teller
@@ -145,6 +145,14 @@ def cancel(ctx: Context, actor: Actor, site: Site, target: str, teller: Teller) 
             raise Failed(f"{one.id} has not ended after 60 s.", "Look at its processes on the server.")
         ctx.event("build.canceled", actor=actor.name, site=site.name, subject=one.id)
         teller.step(f"canceled {one.id}; nothing of it runs any more")
+
+
+def show_missing_permalinks(ctx: Context, site: Site) -> None:
+    """Of the builds that keep one: the server was killed, or the disk full, between a build and its address."""
+    for row in retention.newest_builds(ctx, site):
+        address = ctx.home.live / host(site.name, ctx.server.domain, label=build_label(row.id))
+        if row.reused_from is None and not address.is_symlink() and serving.stored(ctx, row):
+            _show_permalink(ctx, row, frozenset())
 
 
 def _plan(ctx: Context, wanted: Wanted) -> Work:

@@ -23,6 +23,7 @@ from gitdeploy.git.repository import Repository
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import build as builds
 from gitdeploy.service import environment as environments
 from gitdeploy.service import heads, journal, push, serving, slot
 from gitdeploy.service import release as releases
@@ -57,6 +58,8 @@ def at_start(ctx: Context) -> None:
     for one in ctx.ledger.environments.where():
         if (one.site, one.name) not in still_open:
             _try(f"{one.site} {one.name}", _agree, ctx, one)
+    for site in ctx.ledger.sites.where():
+        _try(site.name, builds.show_missing_permalinks, ctx, site)
 
 
 def moved_apps(ctx: Context) -> None:

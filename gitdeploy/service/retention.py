@@ -10,6 +10,7 @@ from typing import Any
 
 from gitdeploy import process
 from gitdeploy.domain import settings as app_file
+from gitdeploy.domain.build import Build
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.names import PRODUCTION, build_label, host
 from gitdeploy.domain.release import worth_keeping
@@ -52,11 +53,11 @@ def kept(ctx: Context) -> frozenset[Digest]:
             numbers = worth_keeping(releases, keep=keep if environment.name == PRODUCTION else 3)
             found.update(one.artifact for one in releases if one.number in numbers)
         found.update(one.artifact for one in ctx.ledger.releases.where(site=site.name, pinned=1))
-        found.update(one.artifact or "" for one in _newest_builds(ctx, site))
+        found.update(one.artifact or "" for one in newest_builds(ctx, site))
     return frozenset(Digest.parse(one) for one in found if one and ctx.store.has(one))
 
 
-def _newest_builds(ctx: Context, site: Site) -> list[Any]:
+def newest_builds(ctx: Context, site: Site) -> list[Build]:
     return ctx.ledger.builds.where(site=site.name, state="built", order="id DESC", limit=KEEP_BUILDS)
 
 
@@ -66,14 +67,14 @@ def _served(ctx: Context) -> set[Digest]:
     draining = ctx.ledger.releases.where(sql="ended_at > ?", given=(clock.later(-6 * DRAIN),))
     found.update(one.artifact for one in draining)
     for site in ctx.ledger.sites.where():
-        found.update(one.artifact or "" for one in _newest_builds(ctx, site))
+        found.update(one.artifact or "" for one in newest_builds(ctx, site))
     return {Digest.parse(one) for one in found if one and ctx.store.has(one)}
 
 
 def _forget_permalinks(ctx: Context, site: Site) -> None:
     # Looked at before the ledger is asked: a permalink made meanwhile is of a build that was not in its answer.
     there = sorted((ctx.home.sites / site.name).glob("bld-*"))
-    keep = {build_label(one.id) for one in _newest_builds(ctx, site)}
+    keep = {build_label(one.id) for one in newest_builds(ctx, site)}
     keep.update(one.folder for one in ctx.ledger.environments.where(site=site.name))
     for old in there:
         if old.name not in keep:

@@ -145,6 +145,15 @@ def assert_settled(server: Mortal) -> None:
     eventually(lambda: not [*server.repository.glob("*.lock"), *server.repository.glob("refs/**/*.lock")])
     assert_history(server)
     assert_chain(server)
+    assert_permalinks(server)
+
+
+def assert_permalinks(server: Mortal) -> None:
+    """Each of the newest builds is shown at an address of its own."""
+    for row in server.rows("SELECT * FROM builds WHERE state = 'built' ORDER BY id DESC LIMIT 10"):
+        if row["reused_from"] is None:
+            host = f"{row['id'].lower().replace('_', '-')}--{row['site']}"
+            eventually(lambda: server.get(host).status == 200, why=f"{row['id']} has no permalink")  # noqa: B023
 
 
 def assert_history(server: Mortal) -> None:
