@@ -35,8 +35,8 @@ def ensure(ctx: Context, site: str, name: str, *, branch: str) -> Environment:
     found = ctx.ledger.environments.get(site, name)
     if found is not None:
         if branch and found.branch != branch:
-            return ctx.ledger.environments.change(found, branch=branch)
-        return found
+            found = ctx.ledger.environments.change(found, branch=branch)
+        return named_by_now(ctx, found)
     settings = policy.of_site(ctx.site(site), ctx.repository(site))
     with ctx.ledger.atomic():
         taken = frozenset(one.folder for one in ctx.ledger.environments.where(site=site))
@@ -48,6 +48,18 @@ def ensure(ctx: Context, site: str, name: str, *, branch: str) -> Environment:
             "preview.created" if kind == "preview" else "environment.created", actor="", site=site, env=name
         )
     return made
+
+
+def named_by_now(ctx: Context, env: Environment) -> Environment:
+    """A preview by the name of an environment that the live gitdeploy.toml has meanwhile is that environment."""
+    if env.kind != "preview":
+        return env
+    named = policy.of_site(ctx.site(env.site), ctx.repository(env.site)).environments.get(env.name)
+    if named is None:
+        return env
+    with ctx.ledger.atomic():
+        ctx.event("environment.created", actor="", site=env.site, env=env.name)
+        return ctx.ledger.environments.change(env, kind="named", branch=named.branch, expires_at=None)
 
 
 def refresh(ctx: Context, pending: PendingPush, teller: Teller) -> None:

@@ -117,8 +117,8 @@ def environment_of(ctx: Context, site: Site, name: str) -> Environment:
     """By name (`production`, `staging`), branch or slug; production always exists."""
     if name in ("", PRODUCTION):
         return environments.ensure(ctx, site.name, PRODUCTION, branch="")
-    if (named := ctx.ledger.environments.get(site.name, name)) is not None:
-        return named
+    if (found := ctx.ledger.environments.get(site.name, name)) is not None:
+        return environments.named_by_now(ctx, found)
     for found in ctx.ledger.environments.where(site=site.name):
         if name in (found.branch, found.folder):
             return found

@@ -154,7 +154,8 @@ def _previews(ctx: Context, site: Site) -> None:
     for preview in environments.listing(ctx, site, "preview"):
         gone = f"refs/heads/{preview.branch}" not in branches
         late = preview.expires_at is not None and preview.expires_at <= clock.now()
-        if (gone or late) and f"refs/heads/{preview.branch}" not in waiting:
+        over = (gone or late) and f"refs/heads/{preview.branch}" not in waiting
+        if over and environments.named_by_now(ctx, preview).kind == "preview":
             environments.tear_down(ctx, preview, actor="gitdeploy")
 
 

@@ -134,6 +134,18 @@ def test_production_without_a_gate_is_accepted_first_and_built_after(desk):
     assert desk.page().text == "mended"
 
 
+def test_a_preview_becomes_the_environment_that_gets_its_name(desk):
+    first(desk)
+    assert desk.push("main:staging").ok
+    assert [one["kind"] for one in desk.facts("environments") if one["name"] == "staging"] == ["preview"]
+    desk.commit("rules", index_html="rules", gitdeploy_toml='[environments.staging]\nbranch = "staging"\n')
+    assert desk.push("main").ok
+    assert desk.push("main:staging").ok
+    (staging,) = [one for one in desk.facts("environments") if one["name"] == "staging"]
+    assert (staging["kind"], staging["branch"], staging["expires_at"]) == ("named", "staging", None)
+    assert desk.page("staging").text == "rules"
+
+
 def test_a_branch_named_like_an_environment_does_not_reach_it(desk):
     """`production` and `staging` are served from main and stage: a preview of that name is nobody's way in."""
     first(desk, STAGING)
