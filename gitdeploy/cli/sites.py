@@ -84,7 +84,10 @@ def remove(asked: Settings, site: str, yes: bool) -> None:
 @click.option("--reason", required=True, help="Whoever is refused will read it.")
 @settings
 def lock(asked: Settings, site: str, reason: str) -> None:
-    """Let nothing go live on SITE, except a rollback, until it is unlocked."""
+    """Let nothing go live on SITE, except a rollback, until it is unlocked.
+
+    Previews go on. What was pushed to an environment without a gate goes live afterwards.
+    """
     asked.client.ask("PUT", f"/sites/{site}/lock", {"reason": reason})
     click.echo(f"{site} is locked.", err=True)
 

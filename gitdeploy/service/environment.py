@@ -14,7 +14,7 @@ from gitdeploy.domain.push import PendingPush
 from gitdeploy.domain.refs import ZERO, Update
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
-from gitdeploy.errors import Failed, NotFound
+from gitdeploy.errors import Busy, Failed, NotFound
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
@@ -23,7 +23,7 @@ from gitdeploy.service import policy, serving, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.mishap import plainly
-from gitdeploy.service.switch import Plan, switch
+from gitdeploy.service.switch import Plan, refuse_if_locked, switch
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock
 
@@ -81,6 +81,8 @@ def refresh(ctx: Context, pending: PendingPush, teller: Teller) -> None:
             return  # it stays pending and is built at the next start
         told = plainly(error, f"push {pending.id} of {pending.site}")
         teller.problem(told.message, told.hint)
+        if isinstance(error, Busy) and ctx.site(site.name).lock:
+            return  # it stays pending and goes live once the site is unlocked
         with contextlib.suppress(Failed):  # a full disk
             if (env := _of_branch(ctx, site, branch)) is not None and env.release is None:
                 ctx.ledger.environments.change(env, state="failed")
@@ -147,6 +149,7 @@ def _build_and_show(
         teller.detail("not built: " + ("-o skip" if options.skip else "the commit says so"))
         return
     env = ensure(ctx, site.name, name, branch=branch)
+    refuse_if_locked(ctx, env)
     made = builds.ensure(
         ctx, builds.Wanted(site, commit, pending.ref, pending.actor, teller, afresh=options.no_cache)
     )

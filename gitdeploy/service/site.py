@@ -97,7 +97,7 @@ def remove(ctx: Context, actor: Actor, site: Site, *, confirmed: bool) -> None:
 
 
 def lock(ctx: Context, actor: Actor, site: Site, reason: str) -> Site:
-    """Nothing goes live on a locked site except a rollback; "" unlocks."""
+    """Nothing goes live on a locked site except a rollback, and previews; "" unlocks."""
     actor.need(Role.MAINTAINER, site.name, "lock or unlock it")
     with ctx.ledger.atomic():
         changed = ctx.ledger.sites.change(site, lock=f"{actor.name}: {reason}" if reason else "")

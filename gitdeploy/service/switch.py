@@ -95,16 +95,22 @@ def note(ctx: Context, release: Release) -> None:
         notes.append(ctx.repository(release.site), release.commit, _note(ctx, release))
 
 
+def refuse_if_locked(ctx: Context, env: Environment) -> None:
+    """A lock stops production and named environments; previews go on."""
+    lock = ctx.site(env.site).lock
+    if lock and env.kind != "preview":
+        raise Busy(
+            f"{env.site} is locked by {lock}.",
+            f"Nothing goes live in {env.name} until: gitdeploy unlock {env.site}",
+        )
+
+
 def _refuse_if_gone_or_locked(ctx: Context, plan: Plan) -> None:
     """Asked in the lane: what was true when the push began may be no longer."""
-    lock = ctx.site(plan.env.site).lock
     if ctx.ledger.environments.get(plan.env.site, plan.env.name) is None:
         raise Busy(f"{plan.env.name} of {plan.env.site} was removed meanwhile.", "Push its branch again.")
-    if lock and plan.kind != "rollback":
-        raise Busy(
-            f"{plan.env.site} is locked by {lock}.",
-            f"Nothing goes live until: gitdeploy unlock {plan.env.site}",
-        )
+    if plan.kind != "rollback":
+        refuse_if_locked(ctx, plan.env)
 
 
 def _reserve(ctx: Context, plan: Plan, is_app: bool) -> Release:

@@ -59,6 +59,23 @@ def test_a_git_that_dies_between_the_branch_and_its_hook_loses_nothing(server, p
     assert [(one["actor"], one["reason"]) for one in live] == [("maya", "because")]
 
 
+def test_what_an_environment_accepted_while_it_was_locked_goes_live_afterwards(server, project):
+    project.commit("rules", index_html="rules", gitdeploy_toml='[environments.staging]\nbranch = "stage"\n')
+    assert project.push("main").ok
+    server.cli("lock", SITE, "--reason", "an incident")
+    project.commit("three", index_html="three")
+    pushed = project.push("-o", "reason=because", "HEAD:stage")
+    assert pushed.ok and "an incident" in pushed.out
+    server.kill_daemon()
+    eventually(lambda: not server.rows("SELECT * FROM builds WHERE state IN ('queued', 'building')"))
+    assert server.get(f"staging--{SITE}").status == 404
+    server.cli("unlock", SITE)
+    eventually(lambda: server.get(f"staging--{SITE}").text == "three", seconds=30)
+    assert_settled(server)
+    live = server.rows("SELECT * FROM releases WHERE env = 'staging' AND state = 'live'")
+    assert [(one["actor"], one["reason"]) for one in live] == [("maya", "because")]
+
+
 def test_a_killed_build_changes_nothing_and_says_so(server, project):
     held = Held(server, project)
     project.commit("three", index_html="three")

@@ -146,6 +146,21 @@ def test_a_preview_becomes_the_environment_that_gets_its_name(desk):
     assert desk.page("staging").text == "rules"
 
 
+def test_a_lock_stops_environments_and_not_previews(desk):
+    first(desk, STAGING)
+    desk.shared.ask(f"/sites/{desk.site}/lock", "PUT", {"reason": "an incident"})
+    desk.commit("draft", index_html="draft")
+    preview = desk.push("HEAD:refs/heads/feature")
+    assert preview.ok and "locked" not in preview.out, preview.out
+    assert desk.page("feature").text == "draft"
+    staging = desk.push("HEAD:refs/heads/stage")
+    assert staging.ok and "an incident" in staging.out, staging.out
+    assert desk.page("staging").status == 404
+    production = desk.push("main")
+    assert production.code == 1 and "an incident" in production.out
+    assert desk.page().text == "first"
+
+
 def test_a_branch_named_like_an_environment_does_not_reach_it(desk):
     """`production` and `staging` are served from main and stage: a preview of that name is nobody's way in."""
     first(desk, STAGING)

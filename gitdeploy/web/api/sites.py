@@ -55,7 +55,7 @@ def remove(ctx: Ctx, who: Who, site: ThisSite, confirm: bool = False) -> dict[st
 
 @router.put("/sites/{site}/lock")
 def lock(ctx: Ctx, who: Who, site: ThisSite, body: Reason) -> dict[str, Any]:
-    """Let nothing go live except a rollback, for a reason that whoever is refused will read."""
+    """Let nothing go live except a rollback, for a reason that whoever is refused will read. Previews go on."""
     if not body.reason.strip():
         raise Invalid("A lock needs a reason, which whoever is refused will read.", 'Say: --reason "…"')
     return views.site(ctx, sites.lock(ctx, who, site, body.reason.strip()[:1000]))
