@@ -20,6 +20,9 @@ SITE = "bakery"
 PREVIEW = f"feature-checkout--{SITE}"
 OLD, NEW = "Bread, and little else", "Bread, now to order"
 """The headings of the site before and after the reviewed change."""
+ORDER = '<p><a class="button" href="/checkout.html">Order for tomorrow</a></p>'
+CAKES = '<p>New: <a href="/cakes.html">cakes</a>, on Sundays.</p>'
+"""What is added to its page: a link to one that comes with it, and a link that leads nowhere."""
 
 
 @click.command()
@@ -94,6 +97,7 @@ class Story:
         shell = self._shell
         shell.types("git checkout -q -b feature/checkout")
         shell.edits("checkout")
+        shell.types(f"sed -i -e 's#{OLD}#{NEW}#' -e '$a {ORDER}' pages/index.html")
         shell.types("git add -A")
         shell.types('git commit -q -m "Take orders"')
         shell.types("git push managed feature/checkout")
@@ -116,7 +120,7 @@ class Story:
     def _bad_change(self) -> None:
         shell = self._shell
         before = self._state()
-        shell.edits("cakes")
+        shell.types(f"sed -i '$a {CAKES}' pages/index.html")
         shell.types('git commit -q -a -m "Announce cakes"')
         said = shell.types("git push managed main", fails=True)
         self._holds("the push says why", "broken link: /cakes.html" in said and "[remote rejected]" in said)
