@@ -16,9 +16,14 @@ HOST = f"feature--{SITE}"
 def server(request):
     """A home on a small disk of its own. Pushes are not refused for lack of room beforehand, unless asked."""
     one = Mortal()
-    request.addfinalizer(one.destroy)
+
+    def unmount() -> None:
+        subprocess.run(["umount", "--lazy", str(one.home)], check=True)
+        one.home.rmdir()
+
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(one.home)], check=True)
-    request.addfinalizer(lambda: subprocess.run(["umount", "--lazy", str(one.home)], check=True))
+    request.addfinalizer(unmount)
+    request.addfinalizer(one.destroy)  # before the disk goes: the edge is found by its home
     (one.home / "server.toml").write_text(f"min_free = {getattr(request, 'param', 0.0)}\n")
     one.start()
     return one
