@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dulwich.errors import NotTreeError
 from dulwich.objects import S_ISGITLINK, Blob, Commit, ObjectID, Tag, Tree
-from dulwich.refs import Ref
+from dulwich.refs import DiskRefsContainer, Ref
 from dulwich.repo import Repo
 
 from gitdeploy import process
@@ -80,14 +80,12 @@ class Repository:
 
     def ref(self, name: str) -> str | None:
         """The id that a ref holds, tags not peeled."""
-        with self._open() as repo:
-            value = repo.refs.read_ref(_ref(name))
+        value = self._refs().read_ref(_ref(name))
         return value.decode() if value and not value.startswith(b"ref:") else None
 
     def refs(self, prefix: str = "refs/") -> dict[str, str]:
         """Every ref below `prefix` with the id it holds, by full name."""
-        with self._open() as repo:
-            found = repo.refs.as_dict(_ref(prefix.rstrip("/")))
+        found = self._refs().as_dict(_ref(prefix.rstrip("/")))
         head = prefix.rstrip("/")
         return {f"{head}/{os.fsdecode(name)}": value.decode() for name, value in found.items()}
 
@@ -122,6 +120,28 @@ class Repository:
 
     def tree(self, tree: str) -> TreeReader:
         return TreeReader(self.path, tree)
+
+    def branches_stamp(self) -> tuple[object, ...]:
+        """Changes whenever a branch does, and costs a look at a few folders."""
+        folders = [str(self.path / "refs/heads")]
+        seen: list[object] = []
+        for folder in folders:
+            with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
+                for one in found:
+                    at = one.stat(follow_symlinks=False)
+                    seen.append((one.path, at.st_ino, at.st_mtime_ns))
+                    if one.is_dir(follow_symlinks=False):
+                        folders.append(one.path)
+        with contextlib.suppress(FileNotFoundError):
+            at = (self.path / "packed-refs").stat()
+            seen.append((at.st_ino, at.st_mtime_ns))
+        return tuple(seen)
+
+    def _refs(self) -> DiskRefsContainer:
+        """The refs alone: opening all of a repository reads its settings, which takes twenty times as long."""
+        if not self.exists:
+            raise NotFound(f"There is no repository at {self.path.name}.")
+        return DiskRefsContainer(str(self.path))
 
     def _open(self) -> Repo:
         try:

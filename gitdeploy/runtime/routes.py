@@ -5,6 +5,8 @@ A host is added, moved to another environment or removed by one rename or unlink
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import dataclass
 
 from gitdeploy.domain.host import HostName
@@ -26,9 +28,13 @@ class Routes:
 
     def add(self, host: str, site: str, env: str) -> None:
         """Lead `host` to an environment, which need not be live yet. Raises Invalid for a bad name."""
-        name = HostName.parse(host)
+        link = self.home.live / HostName.parse(host)
+        target = f"../sites/{FolderName.parse(site)}/{FolderName.parse(env)}"
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(link) == target:  # noqa: PTH115 (text)
+                return
         durable.make_folder(self.home.live)
-        durable.point(self.home.live / name, f"../sites/{FolderName.parse(site)}/{FolderName.parse(env)}")
+        durable.point(link, target)
 
     def remove(self, host: str) -> None:
         durable.remove(self.home.live / HostName.parse(host))

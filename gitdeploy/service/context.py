@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 @dataclass
 class Context:
     """`listen` and `edge` are the addresses people use, such as `127.0.0.1:8470`; known once served. `untold` are
-    releases whose note could not be written yet.
+    releases whose note could not be written yet; `settled` says by site id how its branches looked when all was
+    well with them.
     """
 
     home: Home
@@ -43,6 +44,7 @@ class Context:
     listen: str = ""
     edge: str = ""
     untold: list[Release] = field(default_factory=list)
+    settled: dict[str, tuple[object, ...]] = field(default_factory=dict)
     notes_locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     def site(self, name: str) -> Site:

@@ -20,13 +20,14 @@ from gitdeploy.store import clock, ids
 log = logging.getLogger("gitdeploy.heads")
 
 
-def catch_up(ctx: Context, site: Site) -> None:
-    """Act on every branch that moved without us."""
+def catch_up(ctx: Context, site: Site) -> bool:
+    """Act on every branch that moved without us; whether all stood where they were known to be."""
     known = {one.ref: one.commit for one in ctx.ledger.heads.where(site=site.name)}
     heads = ctx.repository(site.name).refs("refs/heads/")
-    for ref in sorted({*heads, *known}):
-        if heads.get(ref, ZERO) != known.get(ref, ZERO):
-            _catch_up(ctx, site, ref, heads.get(ref, ZERO))
+    moved = [ref for ref in sorted({*heads, *known}) if heads.get(ref, ZERO) != known.get(ref, ZERO)]
+    for ref in moved:
+        _catch_up(ctx, site, ref, heads.get(ref, ZERO))
+    return not moved
 
 
 def _catch_up(ctx: Context, site: Site, ref: str, now: str) -> None:

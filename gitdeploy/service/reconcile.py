@@ -36,6 +36,7 @@ from gitdeploy.store import clock
 log = logging.getLogger("gitdeploy.reconcile")
 _HAS_APPS = """EXISTS (SELECT 1 FROM releases WHERE serves = 'app' AND releases.site = environments.site
     AND releases.env = environments.name AND (state = 'live' OR ended_at > strftime('%Y-%m-%dT%H', 'now', '-1 day')))"""
+_NEWEST = 50  # releases
 _LOST, _FORGOTTEN = 15.0, 3600.0  # seconds since a push was let through
 
 
@@ -54,6 +55,7 @@ def at_start(ctx: Context) -> None:
     for site_name, env in _left_open(ctx):
         _try(f"{site_name} {env}", journal.settle, ctx, site_name, env)
     end_orphans(ctx)
+    _try("notes", _tell_newest, ctx)
     still_open = _left_open(ctx)
     for one in ctx.ledger.environments.where():
         if (one.site, one.name) not in still_open:
@@ -105,11 +107,15 @@ def again(ctx: Context) -> None:
         _try(f"{site_name} {env}", _settle_in_its_lane, ctx, site_name, env)
     _try("notes", _tell_again, ctx)
     for site in ctx.ledger.sites.where():
+        stamp = ctx.repository(site.name).branches_stamp()
+        if ctx.settled.get(site.id) == stamp:
+            continue  # most sites, most of the time: looking at them must cost next to nothing
         try:
-            heads.catch_up(ctx, site)
-            _previews(ctx, site)
+            if heads.catch_up(ctx, site) and _previews_without_branch(ctx, site):
+                ctx.settled[site.id] = stamp
         except GitdeployError as error:
             log.warning("%s: %s", site.name, error.message)
+    _try("late previews", _late_previews, ctx)
 
 
 def keep_apps(ctx: Context) -> None:
@@ -148,15 +154,26 @@ def _left_open(ctx: Context, since: str = "~") -> set[tuple[str, str]]:
     return switches | {(one.site, one.env) for one in pending if one.created_at < since}
 
 
-def _previews(ctx: Context, site: Site) -> None:
+def _previews_without_branch(ctx: Context, site: Site) -> bool:
+    """Take them away; whether there was none."""
     branches = ctx.repository(site.name).refs("refs/heads/")
-    waiting = {one.ref for one in ctx.ledger.pushes.where(site=site.name)}
-    for preview in environments.listing(ctx, site, "preview"):
-        gone = f"refs/heads/{preview.branch}" not in branches
-        late = preview.expires_at is not None and preview.expires_at <= clock.now()
-        over = (gone or late) and f"refs/heads/{preview.branch}" not in waiting
-        if over and environments.named_by_now(ctx, preview).kind == "preview":
-            environments.tear_down(ctx, preview, actor="gitdeploy")
+    previews = environments.listing(ctx, site, "preview")
+    gone = [one for one in previews if f"refs/heads/{one.branch}" not in branches]
+    for preview in gone:
+        _take_away(ctx, preview)
+    return not gone
+
+
+def _late_previews(ctx: Context) -> None:
+    for preview in ctx.ledger.environments.where(kind="preview", sql="expires_at <= ?", given=(clock.now(),)):
+        _take_away(ctx, preview)
+
+
+def _take_away(ctx: Context, preview: Environment) -> None:
+    """Unless a push to its branch is under way, or the branch has become that of a named environment."""
+    waiting = ctx.ledger.pushes.one(site=preview.site, ref=f"refs/heads/{preview.branch}")
+    if waiting is None and environments.named_by_now(ctx, preview).kind == "preview":
+        environments.tear_down(ctx, preview, actor="gitdeploy")
 
 
 def _settle_in_its_lane(ctx: Context, site: str, env: str) -> None:
@@ -165,6 +182,13 @@ def _settle_in_its_lane(ctx: Context, site: str, env: str) -> None:
     if gate.free:
         with gate.hold("settling", Teller(), gone=lambda: True):
             journal.settle(ctx, site, env)
+
+
+def _tell_newest(ctx: Context) -> None:
+    """A note that a crash or a full disk kept from being written is one of the newest."""
+    newest = ctx.ledger.releases.where(sql="live_at IS NOT NULL", order="live_at DESC", limit=_NEWEST)
+    ctx.untold.extend(reversed(newest))
+    _tell_again(ctx)
 
 
 def _tell_again(ctx: Context) -> None:
@@ -179,7 +203,8 @@ def _agree(ctx: Context, environment: Environment) -> None:
     if live is None:
         return
     place = Place(ctx.home, environment.site, environment.folder)
-    slot.keep(ctx, environment)
+    if live.serves == "app":
+        slot.keep(ctx, environment)
     if place.current() != live.slot:
         log.warning(
             "%s %s pointed at %s, not %s", environment.site, environment.name, place.current(), live.slot
@@ -198,7 +223,6 @@ def _agree(ctx: Context, environment: Environment) -> None:
             refs.commit()
     label = host(environment.site, ctx.server.domain, label=environment.label)
     Routes(ctx.home).add(label, environment.site, environment.folder)
-    note(ctx, live)
 
 
 def _break_stale_locks(ctx: Context, site: Site) -> None:

@@ -37,6 +37,7 @@ CREATE TABLE releases (
 );
 CREATE INDEX releases_by_env ON releases (site, env, number);
 CREATE INDEX releases_by_state ON releases (state, site, env);
+CREATE INDEX releases_by_time ON releases (live_at);
 CREATE INDEX releases_by_serves ON releases (serves, site, env);
 CREATE TABLE pushes (
   id TEXT NOT NULL, ref TEXT NOT NULL, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
