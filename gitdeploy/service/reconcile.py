@@ -23,6 +23,7 @@ from gitdeploy.git.repository import Repository
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import domain as domains
 from gitdeploy.service import environment as environments
 from gitdeploy.service import heads, journal, push, serving
 from gitdeploy.service import site as sites
@@ -50,6 +51,7 @@ def at_start(ctx: Context) -> None:
     for site_name, env in _left_open(ctx):
         _try(f"{site_name} {env}", journal.settle, ctx, site_name, env)
     end_orphans(ctx)
+    _try("domains", domains.settle, ctx)
     still_open = _left_open(ctx)
     for one in ctx.ledger.environments.where():
         if (one.site, one.name) not in still_open:

@@ -14,6 +14,7 @@ from gitdeploy.errors import Busy, Refused
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import domain as domains
 from gitdeploy.service import policy
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
@@ -90,6 +91,7 @@ def remove(ctx: Context, actor: Actor, site: Site, *, confirmed: bool) -> None:
             ctx.ledger.sites.remove(site)
             ctx.ledger.execute("DELETE FROM grants WHERE site = ?", (site.name,))
             ctx.event("site.removed", actor=actor.name, site=site.name)
+        domains.settle(ctx)
         _remove_folders(ctx, site.name)
 
 
@@ -150,6 +152,7 @@ def _move_in(ctx: Context, old: str, new: str) -> None:
     for place in places.iterdir() if places.is_dir() else []:
         Place(ctx.home, new, place.name).readdress()
         labels.setdefault(place.name, place.name)  # the permalink of a build
+    domains.settle(ctx, new)
     _forget_addresses(ctx, old)
     for folder, label in labels.items():
         Routes(ctx.home).add(host(new, ctx.server.domain, label=label), new, folder)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from gitdeploy.domain import content_type
 from gitdeploy.domain.host import HostName
@@ -26,12 +26,18 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+https_suffix: str | None = None
+"""What an https address needs behind its host: "" or `:8443`; None when Caddy before this process has no TLS."""
+
 ALIVE_HOST = "edge.gitdeploy.invalid"
 """Asked for by the driver to learn that it is our edge that answers; `.invalid` can be nobody's domain."""
 
 NOINDEX = (b"x-robots-tag", b"noindex")
 _PRIVATE = (b"cache-control", b"private, no-cache")
 _HTML = b"text/html; charset=utf-8"
+
+_AS_SENT = "".join(map(chr, range(0x21, 0x7F)))
+"""Everything that may stand in a header; the rest of a visitor's path is escaped."""
 
 PATIENCE = 5.0
 """Seconds for an app to be there: it may be starting again. Nothing of the request has been read by then."""
@@ -49,12 +55,29 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     preview = (NOINDEX,) if host is not None and host.is_preview else ()
     if environment is None:
         return await _page(send, request, "no_site", preview)
+    if (elsewhere := _elsewhere(host, environment, request)) is not None:
+        return await _redirect(send, Redirect(elsewhere, 308), preview)
     try:
         if await _gate(environment, request, preview, send):
             await _site(environment, request, preview, receive, send)
     except Invalid:
         await _page(send, request, "broken", preview)
     return None
+
+
+def _elsewhere(host: HostName | None, environment: str, request: answer.Request) -> str | None:
+    """Where the visitors of a domain belong: to its other name, and to HTTPS when there is any."""
+    folder, _, target = environment.partition("/")
+    if folder != "domains":
+        is_own = https_suffix is not None and request.scheme == "http" and os.path.isdir(f"domains/{host}")  # noqa: PTH112 (hot)
+        if not is_own:
+            return None
+        target = str(host)
+    path = quote(request.target if request.target.startswith(b"/") else b"/", safe=_AS_SENT)
+    if https_suffix is not None:
+        return f"https://{target}{https_suffix}{path}"
+    _, colon, port = request.host.partition(":")
+    return f"http://{target}{colon}{port}{path}"
 
 
 async def _gate(environment: str, request: answer.Request, always: answer.Headers, send: Send) -> bool:

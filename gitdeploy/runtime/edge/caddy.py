@@ -1,4 +1,4 @@
-"""The one configuration of Caddy: a pure function of its address, with nothing of any site in it.
+"""The one configuration of Caddy: a pure function of its addresses, with nothing of any site in it.
 
 What is live is told by links (docs/serving.md), so no deploy, site or domain ever changes it: Caddy 2.6
 resets connections whenever its configuration changes. Caddy runs in the home; every path is relative to it.
@@ -17,8 +17,10 @@ from gitdeploy.domain import content_type
 from gitdeploy.domain.serving import HIDDEN
 from gitdeploy.process import Command
 from gitdeploy.runtime.edge import gate, pages
+from gitdeploy.runtime.edge import tls as https
 from gitdeploy.runtime.edge.answer import IMMUTABLE, REVALIDATE
 from gitdeploy.runtime.edge.app import ALIVE_HOST
+from gitdeploy.runtime.edge.tls import Tls
 from gitdeploy.store.home import Home
 
 Json = dict[str, Any]
@@ -30,6 +32,7 @@ _SILENT: Json = {
     "vars": {"serves": ["app"]},
     "not": [{"vars_regexp": {"{http.error.message}": {"pattern": "^dial "}}}],
 }
+_PORT = "(:[0-9]+)?$"
 _HAS_SLOT: Json = {"vars_regexp": {"slot": {"pattern": "^sites/"}}}
 
 
@@ -43,22 +46,36 @@ def command(home: Home, program: str) -> Command:
     )
 
 
-def config(listen: str) -> Json:
-    """`listen` is `127.0.0.1:8480`."""
-    server = {
+def config(listen: str, tls: Tls | None = None) -> Json:
+    """`listen` is `127.0.0.1:8480`, where HTTP is spoken; `tls` says where HTTPS is, if at all."""
+    servers = {"edge": _server(listen, _redirects(tls, insecure=True))}
+    apps = {}
+    log: Json = {"level": "WARN"}
+    if tls is not None:
+        servers["edge"]["routes"].insert(0, https.questions(tls))
+        servers["https"] = {**_server(tls.listen, _redirects(tls)), "tls_connection_policies": [{}]}
+        apps["tls"] = https.automation(listen, tls)
+        log["exclude"] = [
+            "tls.handshake"
+        ]  # Caddy 2.6 calls it an error that a name has no certificate of its own
+    return {
+        "admin": {"disabled": True, "config": {"persist": False}},
+        "logging": {"logs": {"default": log}},
+        "apps": {"http": {"grace_period": "10s", "servers": servers}, **apps},
+    }
+
+
+def _server(listen: str, redirects: list[Json]) -> Json:
+    first = [_alive(), _check_host(), *redirects, _gate(), _noindex()]
+    return {
         "listen": [listen],
         "protocols": ["h1", "h2"],
         "automatic_https": {"disable": True},
         "read_header_timeout": "20s",
         "idle_timeout": "75s",
         "max_header_bytes": 64 * 1024,
-        "routes": [_alive(), _check_host(), _gate(), _noindex(), *_one_slot(), _route({}, _error(404))],
+        "routes": [*first, *_one_slot(), _route({}, _error(404))],
         "errors": {"routes": _errors()},
-    }
-    return {
-        "admin": {"disabled": True, "config": {"persist": False}},
-        "logging": {"logs": {"default": {"level": "WARN"}}},
-        "apps": {"http": {"grace_period": "10s", "servers": {"edge": server}}},
     }
 
 
@@ -73,6 +90,30 @@ def _check_host() -> Json:
     return _route(
         {"not": [_host(f"^{labels}{port}$")]}, _subroute(other_spelling, _route({}, _error(404))), go_on=True
     )
+
+
+def _redirects(tls: Tls | None, *, insecure: bool = False) -> list[Json]:
+    """`www.example.org` is sent to `example.org` (or the other way round), which an empty file names. With TLS the
+    domains of a site's own are for HTTPS alone.
+    """
+    named = {"file": {"root": "live/{http.request.host}", "try_files": ["/to:*"]}}
+    target = {
+        **_matches("{http.matchers.file.relative}", "^/to:(.+)$", name="to"),
+        **_host(_PORT, name="port"),
+    }
+    own = {"file": {"root": "domains", "try_files": ["/{http.request.host}/"]}}
+    scheme, port = ("https", tls.suffix) if tls else ("http", "{http.regexp.port.1}")
+    to_target = _redirect(f"{scheme}://{{http.regexp.to.1}}{port}{_URI}")
+    to_https = _redirect(f"{scheme}://{{http.request.host}}{port}{_URI}")
+    return [
+        _route(named, _subroute(_route(target, to_target))),
+        *([_route(own, to_https)] if tls and insecure else []),
+    ]
+
+
+def _redirect(to: str) -> Json:
+    headers = {"Location": [to], "Cache-Control": [REVALIDATE]}
+    return {"handler": "static_response", "status_code": 308, "headers": headers}
 
 
 def _gate() -> Json:
@@ -314,8 +355,8 @@ def _matches(subject: str, pattern: str, name: str = "") -> Json:
     return {"vars_regexp": {subject: {"pattern": pattern, "name": name}}}
 
 
-def _host(pattern: str) -> Json:
-    return {"header_regexp": {"Host": {"pattern": pattern}}}
+def _host(pattern: str, name: str = "") -> Json:
+    return {"header_regexp": {"Host": {"pattern": pattern, "name": name}}}
 
 
 def _vars(**values: str) -> Json:

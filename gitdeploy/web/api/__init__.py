@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gitdeploy.web.api import access, builds, config, environments, releases, server, sites
+from gitdeploy.web.api import access, builds, config, domains, environments, releases, server, sites
 
 router = APIRouter(prefix="/v1")
-for noun in (sites, config, releases, builds, environments, access, server):
+for noun in (sites, config, releases, builds, environments, domains, access, server):
     router.include_router(noun.router)
