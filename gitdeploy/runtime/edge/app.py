@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from gitdeploy.domain import content_type
+from gitdeploy.domain.gate import admits
 from gitdeploy.domain.host import HostName
 from gitdeploy.domain.serving import Redirect, Serve, decide
 from gitdeploy.errors import Invalid
@@ -83,6 +84,9 @@ def _elsewhere(host: HostName | None, environment: str, request: answer.Request)
 async def _gate(environment: str, request: answer.Request, always: answer.Headers, send: Send) -> bool:
     """False when the visitor was stopped at the gate and has been told so."""
     closed = gate.read(environment)
+    if closed.allowed is not None and not admits(closed.allowed.networks, request.visitor):
+        await _page(send, request, "forbidden", always)
+        return False
     if closed.password is not None:
         if not await gate.opens(closed.password, request.header(b"authorization")):
             ask = (b"www-authenticate", b'Basic realm="preview", charset="UTF-8"')

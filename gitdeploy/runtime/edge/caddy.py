@@ -103,22 +103,22 @@ def _redirects(tls: Tls | None, *, insecure: bool = False) -> list[Json]:
     }
     own = {"file": {"root": "domains", "try_files": ["/{http.request.host}/"]}}
     scheme, port = ("https", tls.suffix) if tls else ("http", "{http.regexp.port.1}")
-    to_target = _redirect(f"{scheme}://{{http.regexp.to.1}}{port}{_URI}")
-    to_https = _redirect(f"{scheme}://{{http.request.host}}{port}{_URI}")
     return [
-        _route(named, _subroute(_route(target, to_target))),
-        *([_route(own, to_https)] if tls and insecure else []),
+        _route(named, _subroute(_route(target, _redirect(f"{scheme}://{{http.regexp.to.1}}{port}")))),
+        *([_route(own, _redirect(f"{scheme}://{{http.request.host}}{port}"))] if tls and insecure else []),
     ]
 
 
 def _redirect(to: str) -> Json:
-    headers = {"Location": [to], "Cache-Control": [REVALIDATE]}
-    return {"handler": "static_response", "status_code": 308, "headers": headers}
+    """What a visitor asked for, at `to`. A target without a slash (`*`, or a host of its own) would change that."""
+    headers = {"Location": [f"{to}{{http.regexp.path.1}}"], "Cache-Control": [REVALIDATE]}
+    send = {"handler": "static_response", "status_code": 308, "headers": headers}
+    return _subroute(_route(_matches(_URI, "^(/.*)$", name="path"), send), _route({}, _error(404)))
 
 
 def _gate() -> Json:
-    """Maintenance and passwords are for the embedded edge, whose files say who may pass."""
-    files = [f"/{gate.MAINTENANCE}", f"/{gate.PASSWORD}"]
+    """Whoever may not simply come in is for the embedded edge, whose files say who may pass."""
+    files = [f"/{name}" for name in (gate.ALLOW, gate.MAINTENANCE, gate.PASSWORD)]
     shut = {"file": {"root": "live/{http.request.host}", "try_files": files}}
     return _route(shut, _embedded(keep=False))
 

@@ -7,5 +7,5 @@ from fastapi import APIRouter
 from gitdeploy.web.api import access, builds, config, domains, environments, releases, server, sites
 
 router = APIRouter(prefix="/v1")
-for noun in (sites, config, releases, builds, environments, domains, access, server):
+for noun in (sites, domains, config, releases, builds, environments, access, server):
     router.include_router(noun.router)
