@@ -58,6 +58,17 @@ def put(folder: Path, host: str, certificate: Certificate) -> None:
     durable.write_file(folder / f"{host}.pem", certificate.pem, mode=0o600)
 
 
+def ends(folder: Path) -> dict[str, datetime]:
+    """When each of them ends, by host; what cannot be read ended long ago."""
+    found = {}
+    for file in sorted(folder.glob("*.pem")):
+        try:
+            found[file.stem] = x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
+        except ValueError:
+            found[file.stem] = datetime.min.replace(tzinfo=UTC)
+    return found
+
+
 def remove(folder: Path, host: str) -> None:
     if folder.is_dir():
         durable.remove(folder / f"{host}.pem")

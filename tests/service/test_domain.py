@@ -208,6 +208,10 @@ def test_over_https_a_domain_is_served_with_a_certificate_that_nobody_configured
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert [one["certificate"] for one in server.facts("domain", "list", "blog")] == ["automatic", "own"]
     assert key.read_text().splitlines()[1] not in server.said()
+    kept.write_bytes(b"damaged")
+    assert "The certificate of own.example has ended" in server.cli("doctor", check=False).stdout
+    server.cli("domain", "add", "blog", "own.example", "--cert", str(cert), "--key", str(key))
+    assert "own.example" not in server.cli("doctor", check=False).stdout
 
     server.kill()
     assert authority.visit("example.org").body == b"one"
