@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import http3
 import pytest
 from acme import Authority, own_certificate
 from edge_support import App, Edge, Site, make_site, make_tree, until
@@ -82,6 +83,8 @@ def test_a_new_domain_has_its_certificate_at_the_first_visit_and_caddy_is_told_n
     assert authority.visit(f"www.{domain}", "/a?b").headers["location"] == f"https://{domain}/a?b"
     with authority.connect(domain, alpn="h2") as connection:
         assert connection.selected_alpn_protocol() == "h2"
+    assert answer.headers["alt-svc"].startswith('h3=":443"')
+    assert http3.get(authority.address, domain, "/", authority.root) == (200, b"home")
     assert (driver.status(edge.home), (edge.home.run / "caddy.json").read_bytes()) == before
     assert ensure(edge.home, authority) == before[0]
 

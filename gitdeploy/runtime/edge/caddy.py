@@ -53,7 +53,11 @@ def config(listen: str, tls: Tls | None = None) -> Json:
     log: Json = {"level": "WARN"}
     if tls is not None:
         servers["edge"]["routes"].insert(0, https.questions(tls))
-        servers["https"] = {**_server(tls.listen, _redirects(tls)), "tls_connection_policies": [{}]}
+        servers["https"] = {
+            **_server(tls.listen, _redirects(tls)),
+            "protocols": ["h1", "h2", "h3"],
+            "tls_connection_policies": [{}],
+        }
         apps["tls"] = https.automation(listen, tls)
         log["exclude"] = [
             "tls.handshake"
