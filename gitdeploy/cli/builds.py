@@ -154,9 +154,15 @@ def protect(asked: Settings, site: str, branch: str, off: bool) -> None:
 @click.command()
 @site
 @click.option("-f", "--follow", is_flag=True, help="Go on until the build ends.")
+@click.option("--access", is_flag=True, help="The last visits instead: one line of JSON a request.")
+@click.option("--limit", default=100, show_default=True, help="With --access: at most so many.")
 @settings
-def logs(asked: Settings, site: str, follow: bool) -> None:
-    """Print the log of the newest build of SITE."""
+def logs(asked: Settings, site: str, follow: bool, access: bool, limit: int) -> None:
+    """Print the log of the newest build of SITE, or its access log."""
+    if access:
+        for chunk in asked.client.chunks(f"/sites/{site}/access-log", limit=limit):
+            sys.stdout.buffer.write(chunk)
+        return
     newest = asked.client.get(f"/sites/{site}/builds", limit=1)
     if not newest:
         click.echo(f"{site} has no builds yet.", err=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import stat
 
 import pytest
 from acme import Authority, own_certificate
-from support import Project, Server
+from support import Project, Server, eventually
 
 
 def visit(server, host, path="/"):
@@ -247,3 +248,31 @@ def test_settings_of_tls_are_checked_before_anything_starts(request, settings, s
     request.addfinalizer(server.destroy)
     with pytest.raises(AssertionError, match=said):
         server.start()
+
+
+@pytest.mark.parametrize("server", ["embedded", "caddy"], indirect=True)
+def test_the_visits_of_a_site_are_told_to_those_who_work_on_it(server, blog):
+    assert blog.push("HEAD:refs/heads/feature/x").ok
+    server.cli("site", "create", "other")
+    server.cli("domain", "add", "blog", "example.org")
+    for host in (
+        "other.localhost",
+        "example.org",
+        "blog.localhost",
+        "WWW.example.org:80",
+        "feature-x--blog.localhost",
+    ):
+        visit(server, host, f"/from?{host}")
+
+    def told(*words):
+        lines = server.cli("logs", "blog", "--access", *words).stdout.splitlines()
+        return [json.loads(line)["request"]["host"] for line in lines]
+
+    eventually(lambda: len(told()) == 4)
+    assert told() == ["example.org", "blog.localhost", "WWW.example.org:80", "feature-x--blog.localhost"]
+    current = server.home / "logs/access.log"
+    current.rename(server.home / "logs/access-2020-01-01T00-00-00.000.log")
+    current.write_bytes(b'{"cut sho')
+    assert told("--limit", "2") == ["WWW.example.org:80", "feature-x--blog.localhost"]
+    viewer = server.token("vic", "viewer", "blog")
+    assert server.api("/v1/sites/blog/access-log", viewer).status == 403

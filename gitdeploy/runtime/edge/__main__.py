@@ -18,6 +18,7 @@ import uvicorn
 
 from gitdeploy.runtime.edge import app as edge
 from gitdeploy.runtime.edge import pages, sockets
+from gitdeploy.runtime.edge.access_log import Log
 from gitdeploy.runtime.edge.protocol import BoundedProtocol, Server
 
 
@@ -38,6 +39,7 @@ def main() -> None:
     listeners = [sockets.listen_at(Path("run/edge.sock"))]
     if chosen.listen:
         listeners.append(_tcp(chosen.listen))
+        edge.log = Log(Path())
         sockets.hand_over(Path("run/edge.hand"), listeners[-1])
     config = uvicorn.Config(
         edge.app,

@@ -19,7 +19,7 @@ from gitdeploy.domain.gate import admits
 from gitdeploy.domain.host import HostName
 from gitdeploy.domain.serving import Redirect, Serve, decide
 from gitdeploy.errors import Invalid
-from gitdeploy.runtime.edge import answer, gate, pages, proxy, site
+from gitdeploy.runtime.edge import access_log, answer, gate, pages, proxy, site
 from gitdeploy.runtime.edge.forward import Asked
 from gitdeploy.runtime.edge.upstream import NoAnswer, Unreachable, Upstream
 
@@ -30,11 +30,15 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 https_suffix: str | None = None
 """What an https address needs behind its host: "" or `:8443`; None when Caddy before this process has no TLS."""
 
+log: access_log.Log | None = None
+"""Where visits are written down; not those that come through Caddy, which does it itself."""
+
 ALIVE_HOST = "edge.gitdeploy.invalid"
 """Asked for by the driver to learn that it is our edge that answers; `.invalid` can be nobody's domain."""
 
 NOINDEX = (b"x-robots-tag", b"noindex")
 _PRIVATE = (b"cache-control", b"private, no-cache")
+_RETRY_AFTER = (b"retry-after", str(pages.RETRY_AFTER).encode())
 _HTML = b"text/html; charset=utf-8"
 
 _AS_SENT = "".join(map(chr, range(0x21, 0x7F)))
@@ -52,6 +56,18 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     host = HostName.asked(request.host)
     if host == ALIVE_HOST:
         return await _own(send, request, 200, f"embedded {os.getpid()}\n".encode(), b"text/plain")
+    if log is None or not request.is_direct:
+        return await _visit(host, request, receive, send)
+    counted = access_log.Counted(send)
+    try:
+        await _visit(host, request, receive, counted)
+    finally:
+        taken = request.connection.taken
+        log.write(request, counted.status or taken.status, counted.size + taken.size, counted.duration)
+    return None
+
+
+async def _visit(host: HostName | None, request: answer.Request, receive: Receive, send: Send) -> None:
     environment = site.environment(host) if host is not None and request.count(b"host") == 1 else None
     preview = (NOINDEX,) if host is not None and host.is_preview else ()
     if environment is None:
@@ -122,7 +138,7 @@ async def _site(
                 return await _page(send, request, "no_answer", always)
         except (Unreachable, FileNotFoundError):
             if time.monotonic() > deadline:
-                return await _page(send, request, "unavailable", always)
+                return await _page(send, request, "unavailable", (*always, _RETRY_AFTER))
             await asyncio.sleep(_PAUSE)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from gitdeploy.domain import content_type
 from gitdeploy.domain.serving import HIDDEN
 from gitdeploy.process import Command
-from gitdeploy.runtime.edge import gate, pages
+from gitdeploy.runtime.edge import access_log, gate, pages
 from gitdeploy.runtime.edge import tls as https
 from gitdeploy.runtime.edge.answer import IMMUTABLE, REVALIDATE
 from gitdeploy.runtime.edge.app import ALIVE_HOST
@@ -50,7 +50,7 @@ def config(listen: str, tls: Tls | None = None) -> Json:
     """`listen` is `127.0.0.1:8480`, where HTTP is spoken; `tls` says where HTTPS is, if at all."""
     servers = {"edge": _server(listen, _redirects(tls, insecure=True))}
     apps = {}
-    log: Json = {"level": "WARN"}
+    log: Json = {"level": "WARN", "exclude": ["http.log.access"]}
     if tls is not None:
         servers["edge"]["routes"].insert(0, https.questions(tls))
         servers["https"] = {
@@ -59,12 +59,10 @@ def config(listen: str, tls: Tls | None = None) -> Json:
             "tls_connection_policies": [{}],
         }
         apps["tls"] = https.automation(listen, tls)
-        log["exclude"] = [
-            "tls.handshake"
-        ]  # Caddy 2.6 calls it an error that a name has no certificate of its own
+        log["exclude"].append("tls.handshake")  # 2.6 calls a name without a certificate of its own an error
     return {
         "admin": {"disabled": True, "config": {"persist": False}},
-        "logging": {"logs": {"default": log}},
+        "logging": {"logs": {"default": log, "access": access_log.caddy()}},
         "apps": {"http": {"grace_period": "10s", "servers": servers}, **apps},
     }
 
@@ -75,6 +73,7 @@ def _server(listen: str, redirects: list[Json]) -> Json:
         "listen": [listen],
         "protocols": ["h1", "h2"],
         "automatic_https": {"disable": True},
+        "logs": {},
         "read_header_timeout": "20s",
         "idle_timeout": "75s",
         "max_header_bytes": 64 * 1024,
@@ -84,7 +83,9 @@ def _server(listen: str, redirects: list[Json]) -> Json:
 
 
 def _alive() -> Json:
-    return _route({"host": [ALIVE_HOST]}, {"handler": "static_response", "body": "caddy\n"})
+    return _route(
+        {"host": [ALIVE_HOST]}, _vars(skip_log=True), {"handler": "static_response", "body": "caddy\n"}
+    )
 
 
 def _check_host() -> Json:
@@ -283,7 +284,9 @@ def _errors() -> list[Json]:
         ),
         _route(_matches(_STATUS, "^405$"), _page("method", {"Allow": ["GET, HEAD"]})),
         _route({**_matches(_STATUS, "^502$"), **_SILENT}, _page("no_answer")),
-        _route(_matches(_STATUS, "^50[234]$"), _page("unavailable")),
+        _route(
+            _matches(_STATUS, "^50[234]$"), _page("unavailable", {"Retry-After": [str(pages.RETRY_AFTER)]})
+        ),
         _route({"not": [_HAS_SLOT]}, _page("no_site")),
         _route(_matches(_STATUS, "^404$"), _subroute(*not_found)),
         _route(cannot_be, _subroute(*not_found)),
@@ -363,7 +366,7 @@ def _host(pattern: str, name: str = "") -> Json:
     return {"header_regexp": {"Host": {"pattern": pattern, "name": name}}}
 
 
-def _vars(**values: str) -> Json:
+def _vars(**values: str | bool) -> Json:
     return {"handler": "vars", **values}
 
 

@@ -8,6 +8,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from gitdeploy import resources
 
+RETRY_AFTER = 5
+"""Seconds after which a visitor of an app that does not answer may try again."""
+
 _WORDS = {
     "no_site": (
         404,

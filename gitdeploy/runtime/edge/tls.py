@@ -84,7 +84,7 @@ def questions(tls: Tls) -> Json:
     ]
     return {
         "match": [{"path": [f"/{tls.secret}/*"]}],
-        "handle": [{"handler": "subroute", "routes": routes}],
+        "handle": [{"handler": "vars", "skip_log": True}, {"handler": "subroute", "routes": routes}],
         "terminal": True,
     }
 
