@@ -182,6 +182,8 @@ def _show(found: dict[str, Any]) -> None:
     )
     for name, url in found["urls"].items():
         click.echo(f"  {name:24} {url}")
+    for url in found["domains"]:
+        click.echo(f"  {'domain':24} {url}")
     for name, address in found["remotes"].items():
         click.echo(f"  remote ({name:4})            {address}")
     if found["lock"]:

@@ -123,6 +123,7 @@ def describe(ctx: Context, site: Site) -> dict[str, Any]:
             PRODUCTION: ctx.url(site.name),
             **{one.name: ctx.url(site.name, one.label) for one in previews},
         },
+        "domains": [ctx.domain_url(one.host) for one in domains.listing(ctx, site)],
         "live": {"release": live.name, "commit": live.commit, "artifact": live.artifact} if live else None,
     }
 

@@ -37,6 +37,8 @@ def test_a_domain_answers_and_its_www_leads_to_it(server, blog):
     assert visit(server, "example.org") == (200, "two")
     server.cli("domain", "add", "blog", "www.bücher.example")
     assert visit(server, "www.xn--bcher-kva.example") == (200, "two")
+    assert server.facts("site", "show", "blog")["domains"][1] == f"http://www.xn--bcher-kva.example:{port}/"
+    assert f"http://example.org:{port}/" in server.cli("site", "show", "blog").stdout
     assert visit(server, "xn--bcher-kva.example") == (308, "http://www.xn--bcher-kva.example/")
     listed = server.facts("domain", "list", "blog")
     assert [(one["domain"], one["redirected"], one["env"], one["certificate"]) for one in listed] == [
