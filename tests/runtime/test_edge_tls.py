@@ -47,10 +47,12 @@ def authority() -> Iterator[Authority]:
 @pytest.fixture(scope="module")
 def edge(authority: Authority) -> Iterator[Edge]:
     home = Home(Path(tempfile.mkdtemp(dir="/tmp", prefix="gd-")))
-    ensure(home, authority)
-    yield Edge(home, "caddy", (authority.address, 80))
-    driver.stop(home)
-    shutil.rmtree(home.root)
+    try:
+        ensure(home, authority)
+        yield Edge(home, "caddy", (authority.address, 80))
+    finally:
+        driver.stop(home)
+        shutil.rmtree(home.root)
 
 
 def ensure(home: Home, authority: Authority) -> driver.EdgeStatus:
