@@ -254,8 +254,10 @@ write_service() {
         cat >/etc/default/gitdeploy <<END
 # Where gitdeploy listens. LISTEN is git over HTTP and the API, without TLS: keep it on this machine, or put a
 # proxy with TLS before it. EDGE is where visitors come in.
+# EDGE_TLS is where they come in over HTTPS, such as 0.0.0.0:443; empty: no HTTPS.
 LISTEN=127.0.0.1:8470
 EDGE=$(edge_address)
+EDGE_TLS=
 END
     fi
     . /etc/default/gitdeploy
@@ -299,7 +301,7 @@ Type=exec
 User=gitdeploy
 Group=gitdeploy
 EnvironmentFile=/etc/default/gitdeploy
-ExecStart=$SYSTEM_VENV/bin/gitdeploy --home $SYSTEM_HOME serve --listen \${LISTEN} --edge \${EDGE}
+ExecStart=$SYSTEM_VENV/bin/gitdeploy --home $SYSTEM_HOME serve --listen \${LISTEN} --edge \${EDGE} --edge-tls \${EDGE_TLS}
 Restart=always
 RestartSec=1
 # The edge is started by the daemon and serves on when the daemon stops, crashes or is upgraded.

@@ -51,12 +51,15 @@ class Page:
 class Server:
     """`gitdeploy serve` in a home of its own (a short path: sockets live in it)."""
 
-    def __init__(self, *, edge_driver: str = "embedded", settings: str = "") -> None:
+    def __init__(
+        self, *, edge_driver: str = "embedded", settings: str = "", edge: str = "", edge_tls: str = ""
+    ) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="gd-", dir="/tmp"))
         self.home.chmod(0o711)  # apps of a server that is root run as nobody
         self.edge_driver = edge_driver
         self.listen = ""
-        self.edge = ""
+        self.edge = edge
+        self.edge_tls = edge_tls
         self.process: subprocess.Popen[bytes] | None = None
         self.log = self.home.with_suffix(".log")
         if settings:
@@ -68,7 +71,8 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*command, "serve", "--home", str(self.home), "--listen", self.listen or "127.0.0.1:0",
-                 "--edge", self.edge or "127.0.0.1:0", "--edge-driver", self.edge_driver],
+                 "--edge", self.edge or "127.0.0.1:0", "--edge-driver", self.edge_driver,
+                 "--edge-tls", self.edge_tls],
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
@@ -79,7 +83,7 @@ class Server:
         eventually(ready, seconds=30, why="the server did not get ready")
         said = self.said(begin)
         self.listen = re.search(r"git and API +http://(\S+?)/", said)[1]
-        self.edge = "127.0.0.1:" + re.search(r"sites +http://\S+?:(\d+)/", said)[1]
+        self.edge = self.edge or "127.0.0.1:" + re.search(r"sites +http://\S+?:(\d+)/", said)[1]
 
     def said(self, begin: int = 0) -> str:
         return self.log.read_bytes()[begin:].decode(errors="replace") if self.log.exists() else ""

@@ -59,11 +59,17 @@ def run(asked: Settings, site: str, command: tuple[str, ...], env: str, timeout:
 @env
 @click.option("--process", default="", metavar="NAME", help="Only this one: web, or web.1.")
 @click.option("--build", is_flag=True, help="The log of the newest build instead.")
+@click.option("--access", is_flag=True, help="The last visits instead: one line of JSON a request.")
 @click.option("-n", "--lines", default=100, show_default=True, help="At most so many old lines.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is said from now on.")
 @settings
-def logs(asked: Settings, site: str, env: str, process: str, build: bool, lines: int, follow: bool) -> None:
+def logs(
+    asked: Settings, site: str, env: str, process: str, build: bool, access: bool, lines: int, follow: bool
+) -> None:
     """What the programs of SITE say; for a site of files, what its newest build said."""
+    if access:
+        screen.stream(asked.client.chunks(f"/sites/{site}/access-log", limit=lines))
+        return
     live = None if build else asked.client.get(f"/sites/{site}/live", env=env)
     if process or (live and live["serves"] == "app"):
         query: dict[str, object] = {"env": env, "process": process, "lines": lines, "follow": follow}

@@ -24,8 +24,16 @@ from gitdeploy.errors import Busy
     "--edge-driver", type=click.Choice(["auto", "embedded", "caddy"]), default="auto", show_default=True,
     help="What serves the sites; auto: Caddy where it is installed.",
 )  # fmt: skip
+@click.option(
+    "--edge-tls",
+    default="",
+    metavar="HOST:PORT",
+    help="Where the sites are served over HTTPS, by Caddy; if at all.",
+)
 @settings
-def serve(asked: Settings, own_home: str | None, listen: str, edge: str, edge_driver: str) -> None:
+def serve(
+    asked: Settings, own_home: str | None, listen: str, edge: str, edge_driver: str, edge_tls: str
+) -> None:
     """Run the server; prints `ready` once pushes and requests are served.
 
     On SIGTERM it finishes what is under way and exits. The sites go on being served by the edge, a process of
@@ -42,7 +50,7 @@ def serve(asked: Settings, own_home: str | None, listen: str, edge: str, edge_dr
         click.echo("ready", err=True)
 
     home = Path(own_home).expanduser() if own_home else asked.home
-    run(Wish(home, listen, edge, edge_driver), ready)  # type: ignore[arg-type]
+    run(Wish(home, listen, edge, edge_driver, edge_tls), ready)  # type: ignore[arg-type]
 
 
 @click.group()

@@ -131,6 +131,52 @@ def maintenance_off(asked: Settings, site: str, env: str) -> None:
     click.echo(f"{env} of {site} is open.", err=True)
 
 
+@click.group()
+def allow() -> None:
+    """Let visitors from known addresses in, and nobody else."""
+
+
+@allow.command("add")
+@site
+@click.argument("networks", nargs=-1, required=True, metavar="NETWORK…")
+@env
+@settings
+def allow_add(asked: Settings, site: str, networks: tuple[str, ...], env: str) -> None:
+    """Let visitors from NETWORK in, such as 192.0.2.7 or 2001:db8::/32; all others get 403."""
+    _allow(asked.client.ask("PATCH", f"/sites/{site}/allow", {"env": env, "add": networks}), site)
+
+
+@allow.command("remove")
+@site
+@click.argument("networks", nargs=-1, required=True, metavar="NETWORK…")
+@env
+@settings
+def allow_remove(asked: Settings, site: str, networks: tuple[str, ...], env: str) -> None:
+    """Take NETWORK off the list. Without the last one everybody may come again."""
+    _allow(asked.client.ask("PATCH", f"/sites/{site}/allow", {"env": env, "remove": networks}), site)
+
+
+@allow.command("list")
+@site
+@env
+@as_json
+@settings
+def allow_list(asked: Settings, site: str, env: str, as_json: bool) -> None:
+    """List those who are let in."""
+    found = asked.client.get(f"/sites/{site}/allow", env=env)
+    if as_json:
+        screen.facts(found)
+        return
+    rows = [(one,) for one in found["networks"]]
+    screen.table(rows, head=("NETWORK",), empty=f"Everybody may visit {found['env']} of {site}.")
+
+
+def _allow(found: dict[str, Any], site: str) -> None:
+    known = len(found["networks"])
+    who = f"Visitors from {known} network{'s' if known > 1 else ''}" if known else "Everybody"
+    click.echo(f"{who} may visit {found['env']} of {site}.", err=True)
+
+
 def _show(found: dict[str, Any]) -> None:
     live = found["live"]
     click.echo(
@@ -139,10 +185,12 @@ def _show(found: dict[str, Any]) -> None:
     )
     for name, url in found["urls"].items():
         click.echo(f"  {name:24} {url}")
+    for url in found["domains"]:
+        click.echo(f"  {'domain':24} {url}")
     for name, address in found["remotes"].items():
         click.echo(f"  remote ({name:4})            {address}")
     if found["lock"]:
         click.echo(f"  locked by {found['lock']}")
 
 
-COMMANDS = (group, lock, unlock, maintenance)
+COMMANDS = (group, lock, unlock, maintenance, allow)

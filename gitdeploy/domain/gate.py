@@ -1,4 +1,6 @@
-"""What may stand before an environment: maintenance, and a password. Pure values with their written forms."""
+"""What may stand before an environment: a list of those who may come, a password, maintenance. Pure values with
+their written forms.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import hashlib
 import hmac
 import ipaddress
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +20,47 @@ RETRY_AFTER = 60
 
 _COST = (2**14, 8, 1)
 """scrypt's n, r, p: 16 MiB and about 40 ms for one guess."""
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def network(text: str) -> Network:
+    """`192.0.2.7`, `192.0.2.0/24` or `2001:db8::/32`; raises Invalid."""
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise Invalid(
+            f"{text[:80]!r} is no address.", "Write an address or a network, such as 192.0.2.0/24."
+        ) from error
+
+
+def admits(networks: Iterable[Network], visitor: str) -> bool:
+    """`visitor` is an address; what is none is not admitted."""
+    try:
+        address = ipaddress.ip_address(visitor)
+    except ValueError:
+        return False
+    plain = getattr(address, "ipv4_mapped", None) or address
+    return any(plain in one for one in networks)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Those who may come, and nobody else."""
+
+    networks: tuple[Network, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """`{networks}`, as text."""
+        return {"networks": [str(one) for one in self.networks]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Allowed:
+        try:
+            return cls(tuple(network(str(one)) for one in data["networks"]))
+        except (KeyError, TypeError) as error:
+            raise Invalid("This is no allow.json.", "Say again who may come: gitdeploy allow.") from error
 
 
 @dataclass(frozen=True)
@@ -32,23 +76,12 @@ class Maintenance:
 
     def __post_init__(self) -> None:
         for one in self.allow:
-            try:
-                ipaddress.ip_network(one, strict=False)
-            except ValueError as error:
-                raise Invalid(
-                    f"{one!r} is no address.", "Write an address or a network, such as 192.0.2.0/24."
-                ) from error
+            network(one)
         if self.until:
             _moment(self.until)
 
     def admits(self, visitor: str) -> bool:
-        """`visitor` is an address; what is none is not admitted."""
-        try:
-            address = ipaddress.ip_address(visitor)
-        except ValueError:
-            return False
-        plain = getattr(address, "ipv4_mapped", None) or address
-        return any(plain in ipaddress.ip_network(one, strict=False) for one in self.allow)
+        return admits(map(network, self.allow), visitor)
 
     def retry_after(self, now: datetime) -> int:
         """Seconds, at least one."""

@@ -6,7 +6,7 @@
     sites/<site>/<env>/slots/<slot>/at:<site>:<env>:<slot>:<serves>   an empty file: the slot's own address
     sites/<site>/<env>/slots/<slot>/web.sock                     an app's socket, made by whoever runs the app
     sites/<site>/<env>/slots/<slot>/left                         since when it has been followed by another
-    sites/<site>/<env>/maintenance.json, password                the gate before it (runtime/edge/gate.py)
+    sites/<site>/<env>/allow.json, maintenance.json, password    the gate before it (runtime/edge/gate.py)
 
 A slot is prepared under another name and renamed, so it is whole before it can be seen, and what it serves never
 changes afterwards. The empty file lets an edge that can only look through `current` learn in one look-up where it
@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitdeploy.domain.gate import Maintenance, Password
+from gitdeploy.domain.gate import Allowed, Maintenance, Network, Password
 from gitdeploy.domain.place import LONGEST_SOCKET, RECENT, RECENT_SLOTS, FolderName, SlotName
 from gitdeploy.domain.serving import Rules
 from gitdeploy.errors import Failed, Invalid, NotFound
@@ -122,6 +122,23 @@ class Environment:
             if slot not in kept and not held and not self._is_draining(slot):
                 _discard(self.slot_folder(slot))
         self._sweep()
+
+    def allowed(self) -> tuple[Network, ...]:
+        """Those who may come; () when everybody may. Raises Invalid for a file that is none."""
+        file = self.folder / gate.ALLOW
+        try:
+            return Allowed.from_json(json.loads(file.read_bytes())).networks if file.exists() else ()
+        except ValueError as error:
+            raise Invalid(f"{file} cannot be read.", "Remove it, and say again who may come.") from error
+
+    def allow(self, networks: Sequence[Network]) -> None:
+        """Answer 403 from the next request on to all but these; () lets everybody come again."""
+        file = self.folder / gate.ALLOW
+        if not networks:
+            return durable.remove(file) if file.exists() else None
+        durable.make_folder(self.folder)
+        text = json.dumps(Allowed(tuple(networks)).as_json())
+        return durable.write_file(file, text.encode())
 
     def maintenance(self, message: str | None, *, until: str = "", allow: Sequence[str] = ()) -> None:
         """Answer 503 with `message` from the next request on, to all but the addresses in `allow`; None ends it.

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """`listen` and `edge` are the addresses people use, such as `127.0.0.1:8470`; known once served. `untold` are
-    releases whose note could not be written yet; `settled` says by site id how its branches looked when all was
-    well with them.
+    """`listen`, `edge` and `tls` are the addresses people use, such as `127.0.0.1:8470`; known once served, `tls` only
+    when HTTPS is. `untold` are releases whose note could not be written yet; `settled` says by site id how its
+    branches looked when all was well with them.
     """
 
     home: Home
@@ -43,6 +43,7 @@ class Context:
     lanes: Lanes = field(default_factory=Lanes)
     listen: str = ""
     edge: str = ""
+    tls: str = ""
     untold: list[Release] = field(default_factory=list)
     settled: dict[str, tuple[object, ...]] = field(default_factory=dict)
     notes_locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
@@ -59,9 +60,10 @@ class Context:
         return Repository(self.home.repos / f"{site}.git")
 
     def url(self, site: str, label: str = "") -> str:
-        port = self.edge.rpartition(":")[2]
-        suffix = "" if port in ("", "80") else f":{port}"
-        return f"http://{host(site, self.server.domain, label=label)}{suffix}/"
+        return _url("http", host(site, self.server.domain, label=label), self.edge)
+
+    def domain_url(self, domain: str) -> str:
+        return _url("https", domain, self.tls) if self.tls else _url("http", domain, self.edge)
 
     def event(
         self,
@@ -91,3 +93,9 @@ class Context:
                 self.ledger.heads.remove(known)
             if commit != ZERO:
                 self.ledger.heads.add(Head(site, ref, commit))
+
+
+def _url(scheme: str, host: str, listen: str) -> str:
+    port = listen.rpartition(":")[2]
+    usual = {"http": "80", "https": "443"}[scheme]
+    return f"{scheme}://{host}/" if port in ("", usual) else f"{scheme}://{host}:{port}/"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from gitdeploy.build import sandbox
@@ -15,6 +16,9 @@ from gitdeploy.runtime.edge import driver
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release, unsettled
 from gitdeploy.service.teller import Teller
+from gitdeploy.store import certificates
+
+_SOON = 21  # days before the end of a certificate
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Finding:
 
 def examine(ctx: Context) -> list[Finding]:
     found: list[Finding] = []
-    for check in (_git, _ledger, _events, _disk, _edge, _isolation, _hooks, _switches, _live):
+    for check in (_git, _ledger, _events, _disk, _edge, _isolation, _certificates, _hooks, _switches, _live):
         found.extend(_tried(check, ctx))
     return found
 
@@ -102,6 +106,18 @@ def _edge(ctx: Context) -> Iterator[Finding]:
         yield Finding(
             "edge", "ok", f"{status.driver} edge at {status.listen}, pid {', '.join(map(str, status.pids))}"
         )
+
+
+def _certificates(ctx: Context) -> Iterator[Finding]:
+    """Those that the server gets by itself it renews by itself."""
+    for host, end in certificates.ends(ctx.home.certificates).items():
+        left = (end - datetime.now(UTC)).days
+        if left < _SOON:
+            yield Finding(
+                "tls", "problem" if left < 0 else "warning",
+                f"The certificate of {host} has ended." if left < 0 else f"That of {host} ends in {left} days.",
+                f"Give a new one: gitdeploy domain add SITE {host} --cert FILE --key FILE",
+            )  # fmt: skip
 
 
 def _isolation(_: Context) -> Iterator[Finding]:

@@ -1,16 +1,22 @@
-"""Who may come in: maintenance pages and passwords of an environment. Nothing that is live changes."""
+"""Who may come in: maintenance pages, passwords and known addresses. Nothing that is live changes."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+
 from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.gate import Network, network
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
-from gitdeploy.errors import Invalid
+from gitdeploy.errors import Invalid, NotFound
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import history
 from gitdeploy.service.context import Context
 
 LONGEST = 1000  # characters of a message or password
+MOST = 1000  # networks in a list
+_turn = threading.Lock()  # a list is read, changed and written by one at a time
 
 
 def maintenance(
@@ -39,3 +45,35 @@ def password(ctx: Context, actor: Actor, site: Site, env: str, secret: str | Non
     action = "password.removed" if secret is None else "password.set"
     ctx.event(action, actor=actor.name, site=site.name, env=where.name)
     return where
+
+
+def allowed(ctx: Context, actor: Actor, site: Site, env: str) -> tuple[Environment, tuple[Network, ...]]:
+    """The networks whose visitors are let in; none when everybody is."""
+    actor.need(Role.DEVELOPER, site.name, "see who may visit it")
+    where = history.environment_of(ctx, site, env)
+    return where, Place(ctx.home, site.name, where.folder).allowed()
+
+
+def allow(
+    ctx: Context, actor: Actor, site: Site, env: str, add: Sequence[str], remove: Sequence[str]
+) -> tuple[Environment, tuple[Network, ...]]:
+    """Let visitors from these networks in, and nobody else; without the last one everybody may come again."""
+    actor.need(Role.MAINTAINER, site.name, f"say who may visit {env}")
+    added, removed = [network(one) for one in add], {network(one) for one in remove}
+    where = history.environment_of(ctx, site, env)
+    place = Place(ctx.home, site.name, where.folder)
+    with _turn:
+        held = place.allowed()
+        for one in removed - set(held):
+            raise NotFound(
+                f"{one} is not on the list of {where.name}.", f"See: gitdeploy allow list {site.name}"
+            )
+        kept = tuple(dict.fromkeys(one for one in (*held, *added) if one not in removed))
+        if len(kept) > MOST:
+            raise Invalid(f"A list has at most {MOST} networks.", "Join neighbours, such as 192.0.2.0/24.")
+        place.allow(kept)
+        ctx.event(
+            "allow.changed", actor=actor.name, site=site.name, env=where.name,
+            data={"networks": [str(one) for one in kept]},
+        )  # fmt: skip
+    return where, kept

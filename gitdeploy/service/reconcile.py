@@ -24,6 +24,7 @@ from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import build as builds
+from gitdeploy.service import domain as domains
 from gitdeploy.service import environment as environments
 from gitdeploy.service import heads, journal, push, serving, slot
 from gitdeploy.service import release as releases
@@ -56,6 +57,7 @@ def at_start(ctx: Context) -> None:
         _try(f"{site_name} {env}", journal.settle, ctx, site_name, env)
     end_orphans(ctx)
     _try("notes", _tell_newest, ctx)
+    _try("domains", domains.settle, ctx)
     still_open = _left_open(ctx)
     for one in ctx.ledger.environments.where():
         if (one.site, one.name) not in still_open:

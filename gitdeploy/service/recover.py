@@ -3,6 +3,7 @@
     repositories     refs/notes/deploys holds every release; refs/heads/* the branches
     the store        every envelope is a build: who built what from which commit
     sites/…/current  what each environment serves at this moment
+    live/, domains/  the domains of its own
 
 What only the ledger knew is gone: people, their tokens and keys, failed builds, the old audit log.
 """
@@ -25,6 +26,7 @@ from gitdeploy.git import notes
 from gitdeploy.git.repository import Repository
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import build as builds
+from gitdeploy.service import domain as domains
 from gitdeploy.service import policy
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
@@ -44,6 +46,7 @@ def recover(ctx: Context, teller: Teller) -> dict[str, int]:
             releases = _releases(ctx, site, told)
             _environments(ctx, site, releases)
             _policy(ctx, site, releases)
+            domains.recover(ctx, name)
             for ref, commit in ctx.repository(name).refs("refs/heads/").items():
                 ctx.acted_on(name, ref, commit)
         teller.step(f"{name}: {len(releases)} releases")

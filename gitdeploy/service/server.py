@@ -12,6 +12,17 @@ from gitdeploy.errors import Invalid
 
 
 @dataclass(frozen=True)
+class TlsSettings:
+    """Where certificates come from, once HTTPS is served at all. `acme`: the directory of the authority ("": Let's
+    Encrypt). `email`: whom it may write to. `ca_root`: a file, when the directory has a private root.
+    """
+
+    acme: str = ""
+    email: str = ""
+    ca_root: str = ""
+
+
+@dataclass(frozen=True)
 class Server:
     """`domain`: sites are served as `<site>.<domain>`. `builders`: builds at once. `max_push`: bytes of one pack.
     `min_free`: the share of the disk, in percent, below which pushes are refused.
@@ -21,6 +32,7 @@ class Server:
     builders: int = 2
     max_push: int = 8 << 30
     min_free: float = 5.0
+    tls: TlsSettings = TlsSettings()
 
     @classmethod
     def load(cls, path: Path) -> Server:
@@ -44,4 +56,20 @@ class Server:
                 raise Invalid(
                     f"{path.name}: {name} has the wrong type.", f"The default is {getattr(cls, name)!r}."
                 )
+        if "tls" in said:
+            said["tls"] = _tls(path, said["tls"])
         return cls(**said)
+
+
+def _tls(path: Path, said: object) -> TlsSettings:
+    known = [field.name for field in dataclasses.fields(TlsSettings)]
+    if not isinstance(said, dict) or not set(said) <= set(known):
+        raise Invalid(f"{path.name}: [tls] is not understood.", f"Known: {', '.join(known)}.")
+    if not all(isinstance(value, str) for value in said.values()):
+        raise Invalid(f"{path.name}: [tls] has a value of the wrong type.", "All of them are text.")
+    found = TlsSettings(**said)
+    if found.acme and not found.acme.startswith("https://"):
+        raise Invalid(f"{path.name}: acme is no https:// address.", "Give that of an ACME directory.")
+    if found.ca_root and not (path.parent / found.ca_root).is_file():
+        raise Invalid(f"{path.name}: there is no file {found.ca_root}.", "ca_root is a certificate, in PEM.")
+    return found

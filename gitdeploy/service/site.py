@@ -13,6 +13,7 @@ from gitdeploy.errors import Busy, Refused
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import domain as domains
 from gitdeploy.service import policy, slot
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
@@ -93,6 +94,7 @@ def remove(ctx: Context, actor: Actor, site: Site, *, confirmed: bool) -> None:
             ctx.ledger.sites.remove(site)
             ctx.ledger.execute("DELETE FROM grants WHERE site = ?", (site.name,))
             ctx.event("site.removed", actor=actor.name, site=site.name)
+        domains.settle(ctx)
         _remove_folders(ctx, site.name)
 
 
@@ -124,6 +126,7 @@ def describe(ctx: Context, site: Site) -> dict[str, Any]:
             PRODUCTION: ctx.url(site.name),
             **{one.name: ctx.url(site.name, one.label) for one in previews},
         },
+        "domains": [ctx.domain_url(one.host) for one in domains.listing(ctx, site)],
         "live": {"release": live.name, "commit": live.commit, "artifact": live.artifact} if live else None,
     }
 
@@ -153,6 +156,7 @@ def _move_in(ctx: Context, old: str, new: str) -> None:
     for place in places.iterdir() if places.is_dir() else []:
         Place(ctx.home, new, place.name).readdress()
         labels.setdefault(place.name, place.name)  # the permalink of a build
+    domains.settle(ctx, new)
     _forget_addresses(ctx, old)
     for folder, label in labels.items():
         Routes(ctx.home).add(host(new, ctx.server.domain, label=label), new, folder)

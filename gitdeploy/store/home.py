@@ -46,6 +46,16 @@ class Home:
         return self.root / "live"
 
     @property
+    def domains(self) -> Path:
+        """`domains/<host>/to:<host>`: the domains of sites, for the edge to know them by."""
+        return self.root / "domains"
+
+    @property
+    def certificates(self) -> Path:
+        """`certificates/<host>.pem`: those that owners brought, with their keys."""
+        return self.root / "certificates"
+
+    @property
     def keys(self) -> Path:
         return self.root / "keys"
 

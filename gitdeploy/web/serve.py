@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import uvicorn
@@ -26,6 +26,7 @@ from gitdeploy import resources
 from gitdeploy.errors import Failed, Invalid
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.edge import driver
+from gitdeploy.runtime.edge.tls import Tls
 from gitdeploy.service import access, maintenance, reconcile
 from gitdeploy.service.context import Context
 from gitdeploy.service.queue import BuildQueue
@@ -49,12 +50,15 @@ _STOPPING = "the server is stopping"
 
 @dataclass(frozen=True)
 class Wish:
-    """What the command line asked for. Addresses are `host:port`; port 0 takes any free one."""
+    """What the command line asked for. Addresses are `host:port`; port 0 takes any free one. Without `edge_tls` there
+    is no HTTPS.
+    """
 
     home: Path
     listen: str
     edge: str
     edge_driver: driver.Driver
+    edge_tls: str = ""
     grace: float = 20.0
 
 
@@ -69,7 +73,13 @@ def serve(wish: Wish, ready: Callable[[str, str], None]) -> None:
         reconcile.at_start(ctx)
         install_hooks(ctx)
         access.write_authorized_keys(ctx)
-        ctx.edge = driver.ensure(ctx.home, wish.edge_driver, wish.edge).listen
+        tls = Tls(wish.edge_tls, **asdict(ctx.server.tls)) if wish.edge_tls else None
+
+        def ensure_edge() -> driver.EdgeStatus:
+            return driver.ensure(ctx.home, wish.edge_driver, wish.edge, tls)
+
+        status = ensure_edge()
+        ctx.edge, ctx.tls = status.listen, status.tls
         door = _bind(wish.listen)
         ctx.listen = "{}:{}".format(*door.getsockname()[:2])
         sessions = Sessions()
@@ -80,7 +90,7 @@ def serve(wish: Wish, ready: Callable[[str, str], None]) -> None:
         ending = threading.Event()
         keeper = threading.Thread(
             target=maintenance.run,
-            args=(ctx, ending, lambda: driver.ensure(ctx.home, wish.edge_driver, wish.edge)),
+            args=(ctx, ending, ensure_edge),
         )
         keeper.start()
         try:

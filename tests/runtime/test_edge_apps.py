@@ -467,6 +467,7 @@ def test_an_app_that_stays_away_is_a_clean_503(site: Site, run: Run) -> None:
         app.process.wait()
         answer = site.get("/")
         assert (answer.status, answer.headers["cache-control"]) == (503, "no-store")
+        assert answer.headers["retry-after"] == "5"
         assert b"Back in a moment" in answer.body
 
 

@@ -229,7 +229,7 @@ def test_an_upgrade_leaves_caddy_alone_while_its_configuration_is_the_same(
     assert record(home).named("caddy") == before.named("caddy")
     assert record(home).named("embedded") != before.named("embedded")
     monkeypatch.setattr(
-        caddy, "config", lambda listen, config=caddy.config: {**config(listen), "logging": {}}
+        caddy, "config", lambda listen, tls=None, config=caddy.config: {**config(listen), "logging": {}}
     )
     driver.ensure(home, "caddy", ANY)
     assert record(home).named("caddy") != before.named("caddy")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from edge_support import App, Edge, Site, make_site, make_tree
 
-from gitdeploy.domain.gate import Maintenance, Password
+from gitdeploy.domain.gate import Maintenance, Password, network
 from gitdeploy.domain.place import RECENT
 from gitdeploy.domain.serving import Rules, parse_headers
 from gitdeploy.errors import Invalid
@@ -290,3 +290,43 @@ def test_another_environments_assets_are_not_looked_for(edge: Edge) -> None:
     other.release("r1", {"index.html": "x"})
     other.release("r2", {"index.html": "x"})
     assert other.get("/js/app.11111111a.js").status == 404
+
+
+# --- known addresses ----------------------------------------------------------------------------------
+
+
+def test_visitors_from_elsewhere_are_turned_away_before_anything_else(site: Site, run: Run) -> None:
+    site.release("r1", {"index.html": "home", "404.html": "lost"})
+    site.production.password("open")
+    site.production.maintenance("closed")
+    site.production.allow([network("192.0.2.0/24"), network("2001:db8::/32")])
+    lies = {"x_forwarded_for": "192.0.2.1", "forwarded": "for=192.0.2.1", "x_real_ip": "192.0.2.1"}
+    for headers in ({}, lies, {"authorization": basic("open")}):
+        for path, method in (("/", "GET"), ("/nope", "HEAD"), ("/", "POST")):
+            answer = site.get(path, method, **headers)
+            assert (answer.status, answer.headers["cache-control"]) == (403, "no-store")
+            assert b"home" not in answer.body
+    assert site.edge.get(site.host.upper()).status == 403
+    site.production.allow([network("127.0.0.0/8")])
+    assert site.get().status == 401
+    site.production.password(None)
+    assert site.get().status == 503
+    site.production.maintenance(None)
+    assert site.get().body == b"home"
+    run("r2")
+    assert b"[r2]" in site.get().body
+    site.production.allow([network("192.0.2.1")])
+    assert site.get("/ws", connection="Upgrade", upgrade="websocket").status == 403
+    assert site.production.allowed() == (network("192.0.2.1/32"),)
+    site.production.allow([])
+    site.production.allow([])
+    assert b"[r2]" in site.get().body
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"networks": 7}', b'{"networks": ["x"]}'])
+def test_a_damaged_list_lets_nobody_in(site: Site, damage: bytes) -> None:
+    site.release("r1", {"index.html": "x"})
+    (site.production.folder / "allow.json").write_bytes(damage)
+    assert site.get().status == 403
+    with pytest.raises(Invalid):
+        site.production.allowed()

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import uvicorn
 
+from gitdeploy.runtime.edge import app as edge
 from gitdeploy.runtime.edge import pages, sockets
-from gitdeploy.runtime.edge.app import app
+from gitdeploy.runtime.edge.access_log import Log
 from gitdeploy.runtime.edge.protocol import BoundedProtocol, Server
 
 
@@ -25,8 +26,12 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="gitdeploy.runtime.edge", description=__doc__)
     options.add_argument("--home", required=True)
     options.add_argument("--listen", default="", help="HOST:PORT, or fd:N for a socket that listens already")
+    options.add_argument(
+        "--https", help="what Caddy's https addresses need behind the host: nothing, or :8443"
+    )
     chosen = options.parse_args()
     os.chdir(chosen.home)
+    edge.https_suffix = chosen.https
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a visitor of an app takes two
     pages.render_all()  # now: an upgrade may take the templates away while this process serves on
@@ -34,9 +39,10 @@ def main() -> None:
     listeners = [sockets.listen_at(Path("run/edge.sock"))]
     if chosen.listen:
         listeners.append(_tcp(chosen.listen))
+        edge.log = Log(Path())
         sockets.hand_over(Path("run/edge.hand"), listeners[-1])
     config = uvicorn.Config(
-        app,
+        edge.app,
         loop="uvloop",
         http=BoundedProtocol,
         ws="none",

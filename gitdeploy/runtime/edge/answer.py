@@ -68,6 +68,11 @@ class Request:
         return self.raw_path + b"?" + self.query.encode("latin-1") if self.query else self.raw_path
 
     @property
+    def is_direct(self) -> bool:
+        """It did not come through Caddy."""
+        return self._client is not None
+
+    @property
     def visitor(self) -> str:
         """The visitor's address. Caddy's word is taken for it, as nobody else can speak over the unix socket."""
         return self._client[0] if self._client else self.header(b"x-forwarded-for") or "unknown"

@@ -12,13 +12,14 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from gitdeploy.domain import content_type
+from gitdeploy.domain.gate import admits
 from gitdeploy.domain.host import HostName
 from gitdeploy.domain.serving import Redirect, Serve, decide
 from gitdeploy.errors import Invalid
-from gitdeploy.runtime.edge import answer, gate, pages, proxy, site
+from gitdeploy.runtime.edge import access_log, answer, gate, pages, proxy, site
 from gitdeploy.runtime.edge.forward import Asked
 from gitdeploy.runtime.edge.upstream import NoAnswer, Unreachable, Upstream
 
@@ -26,12 +27,22 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+https_suffix: str | None = None
+"""What an https address needs behind its host: "" or `:8443`; None when Caddy before this process has no TLS."""
+
+log: access_log.Log | None = None
+"""Where visits are written down; not those that come through Caddy, which does it itself."""
+
 ALIVE_HOST = "edge.gitdeploy.invalid"
 """Asked for by the driver to learn that it is our edge that answers; `.invalid` can be nobody's domain."""
 
 NOINDEX = (b"x-robots-tag", b"noindex")
 _PRIVATE = (b"cache-control", b"private, no-cache")
+_RETRY_AFTER = (b"retry-after", str(pages.RETRY_AFTER).encode())
 _HTML = b"text/html; charset=utf-8"
+
+_AS_SENT = "".join(map(chr, range(0x21, 0x7F)))
+"""Everything that may stand in a header; the rest of a visitor's path is escaped."""
 
 PATIENCE = 5.0
 """Seconds for an app to be there: it may be starting again. Nothing of the request has been read by then."""
@@ -45,10 +56,24 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     host = HostName.asked(request.host)
     if host == ALIVE_HOST:
         return await _own(send, request, 200, f"embedded {os.getpid()}\n".encode(), b"text/plain")
+    if log is None or not request.is_direct:
+        return await _visit(host, request, receive, send)
+    counted = access_log.Counted(send)
+    try:
+        await _visit(host, request, receive, counted)
+    finally:
+        taken = request.connection.taken
+        log.write(request, counted.status or taken.status, counted.size + taken.size, counted.duration)
+    return None
+
+
+async def _visit(host: HostName | None, request: answer.Request, receive: Receive, send: Send) -> None:
     environment = site.environment(host) if host is not None and request.count(b"host") == 1 else None
     preview = (NOINDEX,) if host is not None and host.is_preview else ()
     if environment is None:
         return await _page(send, request, "no_site", preview)
+    if (elsewhere := _elsewhere(host, environment, request)) is not None:
+        return await _redirect(send, Redirect(elsewhere, 308), preview)
     try:
         if await _gate(environment, request, preview, send):
             await _site(environment, request, preview, receive, send)
@@ -57,9 +82,27 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     return None
 
 
+def _elsewhere(host: HostName | None, environment: str, request: answer.Request) -> str | None:
+    """Where the visitors of a domain belong: to its other name, and to HTTPS when there is any."""
+    folder, _, target = environment.partition("/")
+    if folder != "domains":
+        is_own = https_suffix is not None and request.scheme == "http" and os.path.isdir(f"domains/{host}")  # noqa: PTH112 (hot)
+        if not is_own:
+            return None
+        target = str(host)
+    path = quote(request.target if request.target.startswith(b"/") else b"/", safe=_AS_SENT)
+    if https_suffix is not None:
+        return f"https://{target}{https_suffix}{path}"
+    _, colon, port = request.host.partition(":")
+    return f"http://{target}{colon}{port}{path}"
+
+
 async def _gate(environment: str, request: answer.Request, always: answer.Headers, send: Send) -> bool:
     """False when the visitor was stopped at the gate and has been told so."""
     closed = gate.read(environment)
+    if closed.allowed is not None and not admits(closed.allowed.networks, request.visitor):
+        await _page(send, request, "forbidden", always)
+        return False
     if closed.password is not None:
         if not await gate.opens(closed.password, request.header(b"authorization")):
             ask = (b"www-authenticate", b'Basic realm="preview", charset="UTF-8"')
@@ -95,7 +138,7 @@ async def _site(
                 return await _page(send, request, "no_answer", always)
         except (Unreachable, FileNotFoundError):
             if time.monotonic() > deadline:
-                return await _page(send, request, "unavailable", always)
+                return await _page(send, request, "unavailable", (*always, _RETRY_AFTER))
             await asyncio.sleep(_PAUSE)
 
 

@@ -1,4 +1,4 @@
-"""The one configuration of Caddy: a pure function of its address, with nothing of any site in it.
+"""The one configuration of Caddy: a pure function of its addresses, with nothing of any site in it.
 
 What is live is told by links (docs/serving.md), so no deploy, site or domain ever changes it: Caddy 2.6
 resets connections whenever its configuration changes. Caddy runs in the home; every path is relative to it.
@@ -16,9 +16,11 @@ from typing import Any
 from gitdeploy.domain import content_type
 from gitdeploy.domain.serving import HIDDEN
 from gitdeploy.process import Command
-from gitdeploy.runtime.edge import gate, pages
+from gitdeploy.runtime.edge import access_log, gate, pages
+from gitdeploy.runtime.edge import tls as https
 from gitdeploy.runtime.edge.answer import IMMUTABLE, REVALIDATE
 from gitdeploy.runtime.edge.app import ALIVE_HOST
+from gitdeploy.runtime.edge.tls import Tls
 from gitdeploy.store.home import Home
 
 Json = dict[str, Any]
@@ -30,6 +32,7 @@ _SILENT: Json = {
     "vars": {"serves": ["app"]},
     "not": [{"vars_regexp": {"{http.error.message}": {"pattern": "^dial "}}}],
 }
+_PORT = "(:[0-9]+)?$"
 _HAS_SLOT: Json = {"vars_regexp": {"slot": {"pattern": "^sites/"}}}
 
 
@@ -43,27 +46,46 @@ def command(home: Home, program: str) -> Command:
     )
 
 
-def config(listen: str) -> Json:
-    """`listen` is `127.0.0.1:8480`."""
-    server = {
+def config(listen: str, tls: Tls | None = None) -> Json:
+    """`listen` is `127.0.0.1:8480`, where HTTP is spoken; `tls` says where HTTPS is, if at all."""
+    servers = {"edge": _server(listen, _redirects(tls, insecure=True))}
+    apps = {}
+    log: Json = {"level": "WARN", "exclude": ["http.log.access"]}
+    if tls is not None:
+        servers["edge"]["routes"].insert(0, https.questions(tls))
+        servers["https"] = {
+            **_server(tls.listen, _redirects(tls)),
+            "protocols": ["h1", "h2", "h3"],
+            "tls_connection_policies": [{}],
+        }
+        apps["tls"] = https.automation(listen, tls)
+        log["exclude"].append("tls.handshake")  # 2.6 calls a name without a certificate of its own an error
+    return {
+        "admin": {"disabled": True, "config": {"persist": False}},
+        "logging": {"logs": {"default": log, "access": access_log.caddy()}},
+        "apps": {"http": {"grace_period": "10s", "servers": servers}, **apps},
+    }
+
+
+def _server(listen: str, redirects: list[Json]) -> Json:
+    first = [_alive(), _check_host(), *redirects, _gate(), _noindex()]
+    return {
         "listen": [listen],
         "protocols": ["h1", "h2"],
         "automatic_https": {"disable": True},
+        "logs": {},
         "read_header_timeout": "20s",
         "idle_timeout": "75s",
         "max_header_bytes": 64 * 1024,
-        "routes": [_alive(), _check_host(), _gate(), _noindex(), *_one_slot(), _route({}, _error(404))],
+        "routes": [*first, *_one_slot(), _route({}, _error(404))],
         "errors": {"routes": _errors()},
-    }
-    return {
-        "admin": {"disabled": True, "config": {"persist": False}},
-        "logging": {"logs": {"default": {"level": "WARN"}}},
-        "apps": {"http": {"grace_period": "10s", "servers": {"edge": server}}},
     }
 
 
 def _alive() -> Json:
-    return _route({"host": [ALIVE_HOST]}, {"handler": "static_response", "body": "caddy\n"})
+    return _route(
+        {"host": [ALIVE_HOST]}, _vars(skip_log=True), {"handler": "static_response", "body": "caddy\n"}
+    )
 
 
 def _check_host() -> Json:
@@ -75,9 +97,33 @@ def _check_host() -> Json:
     )
 
 
+def _redirects(tls: Tls | None, *, insecure: bool = False) -> list[Json]:
+    """`www.example.org` is sent to `example.org` (or the other way round), which an empty file names. With TLS the
+    domains of a site's own are for HTTPS alone.
+    """
+    named = {"file": {"root": "live/{http.request.host}", "try_files": ["/to:*"]}}
+    target = {
+        **_matches("{http.matchers.file.relative}", "^/to:(.+)$", name="to"),
+        **_host(_PORT, name="port"),
+    }
+    own = {"file": {"root": "domains", "try_files": ["/{http.request.host}/"]}}
+    scheme, port = ("https", tls.suffix) if tls else ("http", "{http.regexp.port.1}")
+    return [
+        _route(named, _subroute(_route(target, _redirect(f"{scheme}://{{http.regexp.to.1}}{port}")))),
+        *([_route(own, _redirect(f"{scheme}://{{http.request.host}}{port}"))] if tls and insecure else []),
+    ]
+
+
+def _redirect(to: str) -> Json:
+    """What a visitor asked for, at `to`. A target without a slash (`*`, or a host of its own) would change that."""
+    headers = {"Location": [f"{to}{{http.regexp.path.1}}"], "Cache-Control": [REVALIDATE]}
+    send = {"handler": "static_response", "status_code": 308, "headers": headers}
+    return _subroute(_route(_matches(_URI, "^(/.*)$", name="path"), send), _route({}, _error(404)))
+
+
 def _gate() -> Json:
-    """Maintenance and passwords are for the embedded edge, whose files say who may pass."""
-    files = [f"/{gate.MAINTENANCE}", f"/{gate.PASSWORD}"]
+    """Whoever may not simply come in is for the embedded edge, whose files say who may pass."""
+    files = [f"/{name}" for name in (gate.ALLOW, gate.MAINTENANCE, gate.PASSWORD)]
     shut = {"file": {"root": "live/{http.request.host}", "try_files": files}}
     return _route(shut, _embedded(keep=False))
 
@@ -238,7 +284,9 @@ def _errors() -> list[Json]:
         ),
         _route(_matches(_STATUS, "^405$"), _page("method", {"Allow": ["GET, HEAD"]})),
         _route({**_matches(_STATUS, "^502$"), **_SILENT}, _page("no_answer")),
-        _route(_matches(_STATUS, "^50[234]$"), _page("unavailable")),
+        _route(
+            _matches(_STATUS, "^50[234]$"), _page("unavailable", {"Retry-After": [str(pages.RETRY_AFTER)]})
+        ),
         _route({"not": [_HAS_SLOT]}, _page("no_site")),
         _route(_matches(_STATUS, "^404$"), _subroute(*not_found)),
         _route(cannot_be, _subroute(*not_found)),
@@ -314,11 +362,11 @@ def _matches(subject: str, pattern: str, name: str = "") -> Json:
     return {"vars_regexp": {subject: {"pattern": pattern, "name": name}}}
 
 
-def _host(pattern: str) -> Json:
-    return {"header_regexp": {"Host": {"pattern": pattern}}}
+def _host(pattern: str, name: str = "") -> Json:
+    return {"header_regexp": {"Host": {"pattern": pattern, "name": name}}}
 
 
-def _vars(**values: str) -> Json:
+def _vars(**values: str | bool) -> Json:
     return {"handler": "vars", **values}
 
 

@@ -8,6 +8,7 @@ A unit that runs the daemon must not end its whole group (systemd: KillMode=proc
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shutil
 import socket
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import gitdeploy
 from gitdeploy.errors import Failed, Invalid
 from gitdeploy.runtime.edge import launch, sockets
 from gitdeploy.runtime.edge.running import Record, strays
+from gitdeploy.runtime.edge.tls import Tls
 from gitdeploy.store import durable
 from gitdeploy.store.home import Home
 
@@ -31,30 +33,37 @@ _NAMES = {"embedded": ("embedded",), "caddy": ("embedded", "caddy")}
 
 @dataclass(frozen=True)
 class EdgeStatus:
-    """`listen` is the real address, also when port 0 was asked for; "" when nothing runs."""
+    """`listen` and `tls` are the real addresses, also when port 0 was asked for; "" when nothing runs there."""
 
     running: bool
     driver: str = ""
     listen: str = ""
     version: str = ""
     pids: tuple[int, ...] = ()
+    tls: str = ""
 
 
-def ensure(home: Home, driver: Driver, listen: str) -> EdgeStatus:
-    """Have the edge of `home` serve on `listen` (`127.0.0.1:8480`, port 0 for any free one), and say where.
+def ensure(home: Home, driver: Driver, listen: str, tls: Tls | None = None) -> EdgeStatus:
+    """Have the edge of `home` serve on `listen` (`127.0.0.1:8480`, port 0 for any free one), and say where; with
+    `tls` (Caddy only) HTTPS besides.
 
     Raises Invalid for an address that is none, Busy when another does the same just now, Failed (with the
     last lines of logs/edge.log) when it does not answer in time or somebody else has the port.
     """
     _address(listen)
     kind = _choose(driver)
+    asked = f"{listen} {tls}" if tls else listen
+    if tls is not None:
+        _address(tls.listen)
+        if kind != "caddy":
+            raise Failed("The embedded edge speaks no TLS.", "Install Caddy (apt install caddy).")
     for folder, mode in ((home.run, 0o700), (home.logs, 0o755), (home.live, 0o755)):
         durable.make_folder(folder, mode=mode)
     with _alone(home):
         record = _record(home)
-        if record is None or (record.driver, record.asked) != (kind, listen):
+        if record is None or (record.driver, record.asked) != (kind, asked):
             _end_all(home, record)
-            record = Record(kind, "", listen, listen)
+            record = Record(kind, "", asked, listen, tls=_settled(tls) if tls else None)
         record = _dismiss(home, record)
         for name in _NAMES[kind]:
             running = record.named(name)
@@ -129,7 +138,14 @@ def _end_all(home: Home, record: Record | None) -> None:
 def _status(record: Record) -> EdgeStatus:
     running = all(record.named(name) for name in _NAMES.get(record.driver, ("none",)))
     pids = tuple(one.pid for one in record.alive())
-    return EdgeStatus(running, record.driver, record.listen, record.version, pids)
+    https = record.tls.listen if record.tls else ""
+    return EdgeStatus(running, record.driver, record.listen, record.version, pids, https)
+
+
+def _settled(tls: Tls) -> Tls:
+    """With a port that is free, and a secret of its own."""
+    with sockets.claim(*_address(tls.listen)) as free:
+        return replace(tls, listen=_spoken(tls.listen, free), secret=secrets.token_hex(24))
 
 
 def _address(listen: str) -> tuple[str, int]:

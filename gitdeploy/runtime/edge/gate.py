@@ -1,5 +1,6 @@
-"""The gate before an environment: read from two files beside `current`, anew for every request.
+"""The gate before an environment: read from three files beside `current`, anew for every request.
 
+    sites/<site>/<env>/allow.json         403 to all whose address it does not name
     sites/<site>/<env>/maintenance.json   503 with a message, to all but those it admits
     sites/<site>/<env>/password           asked for with Basic authentication; any user name will do
 
@@ -18,9 +19,10 @@ import secrets
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gitdeploy.domain.gate import Maintenance, Password
+from gitdeploy.domain.gate import Allowed, Maintenance, Password
 from gitdeploy.errors import Invalid
 
+ALLOW = "allow.json"
 MAINTENANCE = "maintenance.json"
 PASSWORD = "password"
 
@@ -30,6 +32,7 @@ _KEPT = 1024
 
 @dataclass(frozen=True)
 class Gate:
+    allowed: Allowed | None = None
     maintenance: Maintenance | None = None
     password: Password | None = None
 
@@ -43,10 +46,12 @@ _turn = asyncio.Lock()  # a flood of guesses gets one processor and 16 MiB, what
 def read(environment: str) -> Gate:
     """`environment` is its folder, relative to the home. Raises Invalid for a password nobody can read."""
     maintenance, password = f"{environment}/{MAINTENANCE}", f"{environment}/{PASSWORD}"
-    closed, guarded = _version(maintenance), _version(password)
-    if closed is None and guarded is None:
+    allow = f"{environment}/{ALLOW}"
+    listed, closed, guarded = _version(allow), _version(maintenance), _version(password)
+    if listed is None and closed is None and guarded is None:
         return _OPEN
     return Gate(
+        _allowed(allow, listed) if listed else None,
         _maintenance(maintenance, closed) if closed else None,
         _password(password, guarded) if guarded else None,
     )
@@ -86,6 +91,17 @@ def _version(path: str) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return seen.st_ino, seen.st_mtime_ns
+
+
+@lru_cache(maxsize=256)
+def _allowed(path: str, version: tuple[int, int]) -> Allowed:
+    """Damaged, it names nobody."""
+    del version
+    try:
+        with open(path, "rb") as file:
+            return Allowed.from_json(json.load(file))
+    except (OSError, ValueError, Invalid):
+        return Allowed()
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,7 @@ import gitdeploy
 from gitdeploy import process
 from gitdeploy.errors import Failed
 from gitdeploy.process import Command
-from gitdeploy.runtime.edge import caddy, sockets
+from gitdeploy.runtime.edge import caddy, sockets, tls
 from gitdeploy.runtime.edge.app import ALIVE_HOST
 from gitdeploy.runtime.edge.running import Record, Running
 from gitdeploy.store import durable
@@ -37,7 +37,10 @@ def what_runs(name: str, record: Record) -> str:
 
     Caddy is its configuration alone, so an upgrade of gitdeploy leaves it (and its connections) untouched.
     """
-    text = json.dumps(caddy.config(record.listen)) if name == "caddy" else gitdeploy.__version__
+    if name == "caddy":
+        text = json.dumps(caddy.config(record.listen, record.tls))
+    else:
+        text = gitdeploy.__version__ + (record.tls.suffix if record.tls else "")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -52,7 +55,7 @@ def start(home: Home, record: Record, name: str, public: socket.socket | None) -
     followed = record.named(name)
     with open(log, "ab") as out:
         fds = (public.fileno(),) if public is not None else ()
-        command = _caddy(home, record) if name == "caddy" else _embedded(home, *fds)
+        command = _caddy(home, record) if name == "caddy" else _embedded(home, record, *fds)
         child = process.start(command, stdout=out, stderr=out, own_session=True, pass_fds=fds)
     new = Running.child(name, what_runs(name, record), child)
     others = tuple(one for one in record.alive() if one.name != name)
@@ -63,14 +66,15 @@ def start(home: Home, record: Record, name: str, public: socket.socket | None) -
     return record
 
 
-def _embedded(home: Home, *fds: int) -> Command:
+def _embedded(home: Home, record: Record, *fds: int) -> Command:
     listen = ("--listen", f"fd:{fds[0]}") if fds else ()
-    argv = (sys.executable, "-P", "-m", EMBEDDED, "--home", str(home.root.resolve()), *listen)
+    https = (f"--https={record.tls.suffix}",) if record.tls else ()
+    argv = (sys.executable, "-P", "-m", EMBEDDED, "--home", str(home.root.resolve()), *listen, *https)
     return Command(argv, cwd=home.root)
 
 
 def _caddy(home: Home, record: Record) -> Command:
-    text = json.dumps(caddy.config(record.listen), indent=1)
+    text = json.dumps(caddy.config(record.listen, record.tls), indent=1)
     durable.write_file(home.run / "caddy.json", text.encode(), mode=0o600)
     return caddy.command(home, shutil.which("caddy") or "caddy")
 
@@ -81,9 +85,8 @@ def _embedded_answers(home: Home, pid: int) -> Callable[[], bool]:
 
 
 def _caddy_answers(record: Record) -> Callable[[], bool]:
-    host, _, port = record.listen.rpartition(":")
-    reach = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))
-    return lambda: _ask(http.client.HTTPConnection(reach, int(port), timeout=5)) == b"caddy\n"
+    here = tls.reach(record.listen)
+    return lambda: _ask(http.client.HTTPConnection(here, timeout=5)) == b"caddy\n"
 
 
 def _ask(connection: http.client.HTTPConnection) -> bytes:

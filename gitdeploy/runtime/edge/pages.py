@@ -8,6 +8,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from gitdeploy import resources
 
+RETRY_AFTER = 5
+"""Seconds after which a visitor of an app that does not answer may try again."""
+
 _WORDS = {
     "no_site": (
         404,
@@ -27,6 +30,7 @@ _WORDS = {
         "The site did not answer this request. If you sent something, check whether it arrived.",
     ),
     "maintenance": (503, "Back soon", "This site is being worked on. Please come back in a while."),
+    "forbidden": (403, "Not from here", "This site is shown to visitors from known addresses only."),
     "password": (401, "Password needed", "This site is shown to those who know its password."),
     "broken": (500, "Something is wrong", "This page cannot be served. The owner of the site can see why."),
 }

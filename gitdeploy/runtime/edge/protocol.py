@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from dataclasses import dataclass
 from typing import ClassVar
 
 import httptools
@@ -16,6 +17,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _TOO_LONG = b"The head of the request is too long.\n"
 _MOST_UNREAD = 64 * 1024
+
+
+@dataclass
+class Taken:
+    """What was answered on a connection that an app took over."""
+
+    status: int = 0
+    size: int = 0
 
 
 class Server(uvicorn.Server):
@@ -39,6 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._taken = False
+        self.taken = Taken()
         self._beyond: bytearray | None = None
         self._news = asyncio.Event()
         self._begin_head()
@@ -98,6 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def take_over(self, head: bytes) -> None:
         """Write `head` as it is; from here on the connection is bytes: `read`, `write`, `finish` or `cut`."""
         self._taken = self.cycle.response_started = self.cycle.response_complete = True
+        self.taken.status = int(head[9:12])  # HTTP/1.1 101 …
         self.transport.write(head)
 
     async def read(self) -> bytes:
@@ -115,6 +126,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Waits while the visitor is slow; raises ConnectionResetError when there is none any more."""
         if self._is_lost():
             raise ConnectionResetError
+        self.taken.size += len(data)
         self.transport.write(data)
         await self.flow.drain()
 

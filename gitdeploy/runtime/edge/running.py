@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gitdeploy.runtime.edge.tls import Tls
 from gitdeploy.store import durable
 
 _started: dict[int, subprocess.Popen[Any]] = {}
@@ -63,7 +64,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Record:
-    """`run/edge.json`. `asked` is the address wanted (port 0: any), `listen` the one it became.
+    """`run/edge.json`. `asked` says which addresses were wanted (port 0: any), `listen` and `tls` what they became.
 
     `leaving` are processes that another has followed; they are ended before anything else is done.
     """
@@ -74,6 +75,7 @@ class Record:
     listen: str
     processes: tuple[Running, ...] = ()
     leaving: tuple[Running, ...] = ()
+    tls: Tls | None = None
 
     def alive(self) -> tuple[Running, ...]:
         return tuple(one for one in self.processes if one.alive)
@@ -101,7 +103,10 @@ class Record:
                 tuple(Running(one["name"], int(one["pid"]), one["born"], one["runs"]) for one in data[key])
                 for key in ("processes", "leaving")
             )
-            return cls(data["driver"], data["version"], data["asked"], data["listen"], processes, leaving)
+            tls = Tls(**data["tls"]) if data.get("tls") else None
+            return cls(
+                data["driver"], data["version"], data["asked"], data["listen"], processes, leaving, tls
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

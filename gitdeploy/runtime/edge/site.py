@@ -47,7 +47,9 @@ class Slot:
 
 
 def environment(host: HostName) -> str | None:
-    """The folder of the environment that answers for `host`: `sites/blog/production`."""
+    """The folder of the environment that answers for `host`: `sites/blog/production`; for a name that is redirected
+    that of the domain it leads to: `domains/example.org`.
+    """
     try:
         return os.path.normpath(f"live/{os.readlink(f'live/{host}')}")  # noqa: PTH115 (hot)
     except OSError:

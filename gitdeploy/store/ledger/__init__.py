@@ -17,6 +17,7 @@ from sqlite_utils import Database
 from gitdeploy.domain.access import Grant, Key, Token
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import ConfigVersion
+from gitdeploy.domain.domain_name import Domain
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.head import Head
 from gitdeploy.domain.push import PendingPush
@@ -53,6 +54,7 @@ class Ledger:
         self.configs = Rows(self, "configs", ConfigVersion, key=("site", "env", "number"))
         self.heads = Rows(self, "heads", Head, key=("site", "ref"))
         self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
+        self.domains = Rows(self, "domains", Domain, key=("host",))
         self.grants = Rows(self, "grants", Grant, key=("actor", "site"))
         self.tokens = Rows(self, "tokens", Token, key=("id",))
         self.keys = Rows(self, "keys", Key, key=("id",))

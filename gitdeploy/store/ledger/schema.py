@@ -77,8 +77,21 @@ CREATE INDEX events_by_site ON events (site, number);
 """
 
 
+_DOMAINS = """
+CREATE TABLE domains (
+  host TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  env TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL
+)
+"""
+
+
 @migrations()
 def first(db: Database) -> None:
     for statement in _FIRST.split(";\n"):
         if statement.strip():
             db.conn.execute(statement)
+
+
+@migrations()
+def domains(db: Database) -> None:
+    db.conn.execute(_DOMAINS)

@@ -6,6 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from gitdeploy.domain import units
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.gate import Network
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.service import door
 from gitdeploy.service import environment as environments
@@ -23,6 +25,12 @@ class Closed(BaseModel):
     message: str
     until: str = ""
     env: str = PRODUCTION
+
+
+class Networks(BaseModel):
+    env: str = PRODUCTION
+    add: list[str] = []
+    remove: list[str] = []
 
 
 class Secret(BaseModel):
@@ -54,6 +62,18 @@ def unprotect(ctx: Ctx, who: Who, site: ThisSite, env: str) -> dict[str, Any]:
     return views.environment(ctx, door.password(ctx, who, site, env, None))
 
 
+@router.get("/sites/{site}/allow")
+def allowed(ctx: Ctx, who: Who, site: ThisSite, env: str = PRODUCTION) -> dict[str, Any]:
+    """Whose visits are answered; an empty list means everybody's."""
+    return _allowed(*door.allowed(ctx, who, site, env))
+
+
+@router.patch("/sites/{site}/allow")
+def allow(ctx: Ctx, who: Who, site: ThisSite, body: Networks) -> dict[str, Any]:
+    """Add and remove addresses and networks; without the last one everybody may come again."""
+    return _allowed(*door.allow(ctx, who, site, body.env, body.add, body.remove))
+
+
 @router.get("/sites/{site}/environments")
 def listing(ctx: Ctx, site: ThisSite, kind: str = "") -> list[dict[str, Any]]:
     """The environments of a site; `kind` is production, named or preview."""
@@ -72,3 +92,7 @@ def remove(ctx: Ctx, who: Who, site: ThisSite, branch: str) -> dict[str, Any]:
     """Take a preview away; its branch stays."""
     environments.remove(ctx, who, site, branch)
     return {"removed": branch}
+
+
+def _allowed(where: Environment, networks: tuple[Network, ...]) -> dict[str, Any]:
+    return {"env": where.name, "networks": [str(one) for one in networks]}

@@ -3,10 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.responses import Response
 from pydantic import BaseModel
 
 from gitdeploy.domain.names import SiteName
 from gitdeploy.errors import Invalid
+from gitdeploy.service import access_log
 from gitdeploy.service import site as sites
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
@@ -51,6 +53,13 @@ def remove(ctx: Ctx, who: Who, site: ThisSite, confirm: bool = False) -> dict[st
     """Delete a site with its repository and history; needs `confirm=true`."""
     sites.remove(ctx, who, site, confirmed=confirm)
     return {"removed": site.name}
+
+
+@router.get("/sites/{site}/access-log")
+def log(ctx: Ctx, who: Who, site: ThisSite, limit: int = 100) -> Response:
+    """The last `limit` visits, oldest first: one line of JSON a request."""
+    lines = access_log.newest(ctx, who, site, max(1, min(limit, 10_000)))
+    return Response(b"".join(line + b"\n" for line in lines), media_type="text/plain; charset=utf-8")
 
 
 @router.put("/sites/{site}/lock")

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from gitdeploy.domain.domain_name import DomainName
+from gitdeploy.domain.names import PRODUCTION
+from gitdeploy.errors import Invalid
+from gitdeploy.service import domain as domains
+from gitdeploy.store.certificates import Certificate
+from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+
+router = APIRouter(tags=["domains"])
+
+
+class NewDomain(BaseModel):
+    domain: str
+    env: str = PRODUCTION
+    cert: str = ""
+    key: str = ""
+
+
+@router.get("/sites/{site}/domains")
+def listing(ctx: Ctx, site: ThisSite) -> list[dict[str, Any]]:
+    """The domains of a site's own; `redirected` is the name that leads to one."""
+    return [domains.describe(ctx, one) for one in domains.listing(ctx, site)]
+
+
+@router.post("/sites/{site}/domains", status_code=201)
+def add(ctx: Ctx, who: Who, site: ThisSite, body: NewDomain) -> dict[str, Any]:
+    """Lead a domain to an environment; `cert` and `key` are PEM, for a certificate of one's own."""
+    if bool(body.cert) != bool(body.key):
+        raise Invalid("A certificate needs its key, and a key its certificate.", "Give both, or none.")
+    own = Certificate.parse(body.cert, body.key) if body.cert else None
+    return domains.describe(ctx, domains.add(ctx, who, site, DomainName.parse(body.domain), body.env, own))
+
+
+@router.delete("/sites/{site}/domains/{domain}")
+def remove(ctx: Ctx, who: Who, site: ThisSite, domain: str) -> dict[str, Any]:
+    """Let a domain answer no more."""
+    name = DomainName.parse(domain)
+    domains.remove(ctx, who, site, name)
+    return {"removed": name}
