@@ -275,6 +275,6 @@ def test_the_visits_of_a_site_are_told_to_those_who_work_on_it(server, blog):
     current = server.home / "logs/access.log"
     current.rename(server.home / "logs/access-2020-01-01T00-00-00.000.log")
     current.write_bytes(b'{"cut sho')
-    assert told("--limit", "2") == ["WWW.example.org:80", "feature-x--blog.localhost"]
+    assert told("--lines", "2") == ["WWW.example.org:80", "feature-x--blog.localhost"]
     viewer = server.token("vic", "viewer", "blog")
     assert server.api("/v1/sites/blog/access-log", viewer).status == 403
