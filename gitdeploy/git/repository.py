@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,21 @@ class Repository:
         if result.code not in (0, 1):
             raise Failed(f"Git cannot compare {old[:7]} with {new[:7]}: {result.err.decode().strip()}")
         return result.code == 0
+
+    def commits(self, new: str, *, without: Iterable[str] = (), limit: int = -1) -> list[str]:
+        """What leads to `new` and to none of `without`, newest first."""
+        words = ["rev-list", "--topo-order", f"--max-count={limit}", new, *(f"^{one}" for one in without)]
+        return process.check(self.git(*words)).text.split()
+
+    def messages(
+        self, new: str, *, without: Iterable[str] = (), saying: str = "", limit: int = -1
+    ) -> dict[str, str]:
+        """The same commits with their messages; only those that hold the words `saying`."""
+        words = ["log", "-z", "--topo-order", "--format=%H%n%B", f"--max-count={limit}"]
+        words += ["--fixed-strings", f"--grep={saying}"] if saying else []
+        found = process.check(self.git(*words, new, *(f"^{one}" for one in without), "--"))
+        entries = (one.partition("\n") for one in found.text.split("\0") if one)
+        return {commit: message for commit, _, message in entries}
 
     def has_history_of(self, commit: str) -> bool:
         """Whether some ref leads to `commit`, so that all that came before it is here, outside any quarantine."""

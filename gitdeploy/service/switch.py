@@ -43,7 +43,7 @@ log = logging.getLogger("gitdeploy.switch")
 class Plan:
     """What is to become true. `moves` are refs of the push that move together with the pointer; `fresh` are
     blobs that this very request wrote, so their bytes need no second reading. `config` is the number of the
-    configuration to run with, None for today's.
+    configuration to run with, None for today's. `still` raises what speaks against it by then.
     """
 
     env: Environment
@@ -58,6 +58,7 @@ class Plan:
     fresh: frozenset[Digest] = frozenset()
     config: int | None = None
     gone: Callable[[], bool] = field(default=lambda: False)
+    still: Callable[[], None] = field(default=lambda: None)
 
 
 def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
@@ -105,6 +106,7 @@ def _refuse_if_gone_or_locked(ctx: Context, plan: Plan) -> None:
             f"{plan.env.site} is locked by {lock}.",
             f"Nothing goes live until: gitdeploy unlock {plan.env.site}",
         )
+    plan.still()
 
 
 def _reserve(ctx: Context, plan: Plan, is_app: bool) -> Release:
