@@ -99,6 +99,13 @@ class Repository:
         head = prefix.rstrip("/")
         return {f"{head}/{os.fsdecode(name)}": value.decode() for name, value in found.items()}
 
+    def tags(self) -> dict[str, str]:
+        """The tagged commits, each with its tag; of several the highest version. Lowest version first."""
+        peeled = "%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
+        words = ("for-each-ref", "--sort=v:refname", f"--format={peeled} %(refname:lstrip=2)", "refs/tags")
+        lines = process.check(self.git(*words)).text.splitlines()
+        return {commit: name for commit, _, name in (line.partition(" ") for line in lines)}
+
     def commit(self, id: str) -> CommitInfo:
         """A commit, peeling tags; NotFound when there is none by this id."""
         with self._open() as repo:

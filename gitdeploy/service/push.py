@@ -24,7 +24,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.errors import Busy, GitdeployError, Invalid, Refused
 from gitdeploy.git.receive import Answer
 from gitdeploy.git.repository import Repository
-from gitdeploy.service import bad_commits, environment, order, policy, release
+from gitdeploy.service import bad_commits, environment, incident, order, policy, release
 from gitdeploy.service.context import Context
 from gitdeploy.service.mishap import plainly
 from gitdeploy.service.teller import Teller
@@ -80,6 +80,7 @@ def follow(ctx: Context, push: Push, updates: Iterable[Update]) -> list[threadin
     """Start building what was accepted. The work goes on when the pusher leaves; joining the threads waits."""
     started = []
     for update in updates:
+        incident.pushed(ctx, push.site, update, push.teller)
         for pending in ctx.ledger.pushes.where(site=push.site.name, ref=update.ref, new=update.new):
             started.append(carry_on(ctx, pending, push.teller))
     return started

@@ -24,7 +24,7 @@ from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import environment as environments
-from gitdeploy.service import heads, journal, push, serving, slot
+from gitdeploy.service import heads, incident, journal, push, serving, slot
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
 from gitdeploy.service.switch import note
@@ -159,6 +159,7 @@ def _settle_in_its_lane(ctx: Context, site: str, env: str) -> None:
 def _tell_again(ctx: Context) -> None:
     for release in list(ctx.untold):
         note(ctx, release)
+        incident.after(ctx, release, Teller())
         ctx.untold.remove(release)
 
 
@@ -188,6 +189,7 @@ def _agree(ctx: Context, environment: Environment) -> None:
     label = host(environment.site, ctx.server.domain, label=environment.label)
     Routes(ctx.home).add(label, environment.site, environment.folder)
     note(ctx, live)
+    incident.after(ctx, live, Teller())
 
 
 def _break_stale_locks(ctx: Context, site: Site) -> None:

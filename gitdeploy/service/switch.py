@@ -30,7 +30,7 @@ from gitdeploy.errors import Busy, GitdeployError
 from gitdeploy.git import notes
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import journal, serving, slot
+from gitdeploy.service import incident, journal, serving, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.teller import Teller
@@ -87,6 +87,7 @@ def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
         _say_live(ctx, plan, release, live, teller, time.monotonic() - started)
         if release.served:
             _after(ctx, env, release)
+            incident.after(ctx, release, teller)
     return release
 
 

@@ -81,3 +81,18 @@ def first(db: Database) -> None:
     for statement in _FIRST.split(";\n"):
         if statement.strip():
             db.conn.execute(statement)
+
+
+_INCIDENTS = """
+CREATE TABLE incidents (
+  site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, number INTEGER NOT NULL,
+  state TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL, rollbacks TEXT NOT NULL,
+  rejected TEXT NOT NULL, commits TEXT NOT NULL, ticks TEXT NOT NULL, facts TEXT NOT NULL, text TEXT NOT NULL,
+  fix TEXT NOT NULL, fixed_by INTEGER, closed_at TEXT, closed_by TEXT, PRIMARY KEY (site, number)
+)
+"""
+
+
+@migrations()
+def incidents(db: Database) -> None:
+    db.conn.execute(_INCIDENTS)

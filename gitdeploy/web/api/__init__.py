@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gitdeploy.web.api import access, builds, config, environments, processes, releases, server, sites
+from gitdeploy.web.api import (
+    access,
+    builds,
+    config,
+    environments,
+    incident,
+    processes,
+    releases,
+    server,
+    sites,
+)
 
 router = APIRouter(prefix="/v1")
-for noun in (sites, config, releases, builds, environments, processes, access, server):
+for noun in (sites, config, releases, builds, environments, processes, incident, access, server):
     router.include_router(noun.router)
