@@ -7,7 +7,20 @@ import sys
 import click
 
 from gitdeploy import __version__
-from gitdeploy.cli import access, builds, config, demo, dev, domains, processes, releases, server, sites, ssh
+from gitdeploy.cli import (
+    access,
+    builds,
+    config,
+    demo,
+    dev,
+    domains,
+    incident,
+    processes,
+    releases,
+    server,
+    sites,
+    ssh,
+)
 from gitdeploy.cli.asking import Settings
 from gitdeploy.errors import GitdeployError
 
@@ -52,6 +65,7 @@ def main(ctx: click.Context, home: str | None, url: str, token: str) -> None:
     ctx.obj = Settings.of(home, url, token)
 
 
-for noun in (server, demo, dev, sites, domains, releases, builds, processes, access, ssh, config):
+NOUNS = (server, demo, dev, sites, domains, releases, incident, builds, processes, access, ssh, config)
+for noun in NOUNS:
     for command in noun.COMMANDS:
         main.add_command(command)

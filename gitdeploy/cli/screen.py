@@ -30,7 +30,7 @@ def stream(chunks: Iterable[bytes]) -> None:
 
 def table(rows: Iterable[Sequence[object]], *, head: Sequence[str], empty: str) -> None:
     """Columns as wide as their widest cell; the last one takes what is left."""
-    lines = [[_clean(cell) for cell in row] for row in rows]
+    lines = [[clean(cell) for cell in row] for row in rows]
     if not lines:
         click.echo(empty, err=True)
         return
@@ -48,7 +48,7 @@ def when(text: str | None) -> str:
     return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _clean(cell: object) -> str:
+def clean(cell: object) -> str:
     """Commit subjects and the like come from strangers: no control character reaches the terminal."""
     text = "-" if cell in (None, "") else str(cell)
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from gitdeploy import resources
-from gitdeploy.cli import screen
+from gitdeploy.cli import incident, screen
 from gitdeploy.cli.asking import Settings, as_json, settings
-from gitdeploy.errors import Busy
+from gitdeploy.errors import Busy, Invalid
 
 
 @click.command()
@@ -115,10 +115,19 @@ def completion(shell: str) -> None:
 
 
 @click.command()
+@click.argument("site", required=False, default="")
+@click.option(
+    "--incident", "is_broken", is_flag=True, help="SITE is broken: what changed, and what to do now."
+)
 @as_json
 @settings
-def doctor(asked: Settings, as_json: bool) -> None:
-    """Examine the server: each finding with what to do about it."""
+def doctor(asked: Settings, site: str, is_broken: bool, as_json: bool) -> None:
+    """Examine the server: each finding with what to do about it. With SITE and --incident: what is wrong there."""
+    if bool(site) != is_broken:
+        raise Invalid("SITE and --incident go together.", "Say: gitdeploy doctor SITE --incident")
+    if site:
+        incident.advise(asked, site, as_json)
+        return
     found = asked.client.get("/doctor")
     if as_json:
         screen.facts(found)

@@ -10,7 +10,7 @@ from typing import Any
 from gitdeploy.errors import Invalid
 
 REASON_MAX = 1000
-_FLAGS = ("wait", "detach", "cancel-on-hangup", "dry-run", "skip", "no-cache")
+_FLAGS = ("wait", "detach", "cancel-on-hangup", "dry-run", "skip", "no-cache", "resume")
 _VALUES = ("reason", "env", "config")
 _LATER = ("at", "only", "snapshot", "force-schema", "ticket")
 CONFIGS = ("now", "then")
@@ -27,6 +27,7 @@ class Options:
     dry_run: bool = False
     skip: bool = False
     no_cache: bool = False
+    resume: bool = False
 
     def as_list(self) -> list[str]:
         """The same options as they were pushed, so that they can be kept and parsed again."""

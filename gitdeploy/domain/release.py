@@ -6,7 +6,7 @@ pending -> failed
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 KINDS = ("deploy", "promote", "rollback", "redeploy", "restore", "config")
@@ -17,6 +17,8 @@ NOTED = (
     "live_at", "origin", "serves", "slot", "config",
 )  # fmt: skip
 """What the note of a release tells of it: enough to know it again when the ledger is lost."""
+BAD = "bad"
+"""The mark of a release that was rolled back."""
 STATES = ("pending", "live", "superseded", "rolled_back", "failed")
 
 
@@ -77,9 +79,30 @@ def previous(history: Iterable[Release]) -> Release | None:
             stack.append(release.origin if release.origin in by_number else number)
     for number in reversed(stack[:-1]):
         candidate = by_number[number]
-        if candidate.mark != "bad" and candidate.artifact != by_number[stack[-1]].artifact:
+        if candidate.mark != BAD and candidate.artifact != by_number[stack[-1]].artifact:
             return candidate
     return None
+
+
+def goes_back(live: Release, replaced: Release) -> bool:
+    """Whether `live` rejects what it `replaced`: a rollback to other files that were here before."""
+    back = live.kind == "rollback" and live.origin < replaced.origin
+    return back and live.artifact != replaced.artifact
+
+
+def remarked(history: Iterable[Release], live: Release, replaced: Release | None) -> Mapping[int, str]:
+    """The marks, by number, that change when `live` replaces another release of the same environment.
+
+    What a rollback rejects is bad, under every number it served as. What somebody wants live again, by name, is
+    not bad any more.
+    """
+    marks: dict[int, str] = {}
+    for one in history:
+        if replaced is not None and one.origin == replaced.origin and goes_back(live, replaced):
+            marks[one.number] = BAD
+        elif one.mark == BAD and live.kind != "config" and live.commit == one.commit:
+            marks[one.number] = ""
+    return marks
 
 
 def worth_keeping(history: Iterable[Release], *, keep: int) -> frozenset[int]:
@@ -90,7 +113,7 @@ def worth_keeping(history: Iterable[Release], *, keep: int) -> frozenset[int]:
     kept = {one.number for one in releases if one.state in ("live", "pending") or one.pinned}
     if (last_good := previous(releases)) is not None:
         kept.add(last_good.number)
-    good = [one for one in releases if one.served and one.mark != "bad"]
+    good = [one for one in releases if one.served and one.mark != BAD]
     kept.update(one.number for one in good[-keep:])
     by_number = {one.number: one for one in releases}
     return frozenset(kept | {by_number[n].origin for n in kept if by_number[n].origin in by_number})

@@ -84,7 +84,9 @@ class Environment:
     keep: int = key(kinds.count(1, 1000), 10, "How many releases can be rolled back to.")
     keep_warm: int = key(kinds.count(0, 10), 0, "How many earlier releases stay started.")
     hold_after_rollback: bool = key(
-        kinds.flag, False, "After a rollback hold pushes until `-o resume`.", later="approvals"
+        kinds.flag,
+        False,
+        "Refuse a push that brings back what was rolled back, until `-o resume` or a revert.",
     )
     approvals: int = key(
         kinds.count(0, 10), 0, "How many other people must approve a release.", later="approvals"

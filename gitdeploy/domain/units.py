@@ -45,3 +45,11 @@ def print_size(size: int) -> str:
         if size and size % length == 0:
             return f"{size // length}{unit}B"
     return f"{size}B"
+
+
+def roughly(seconds: float) -> str:
+    """For a person in a hurry: `40 s`, `12 min`, `3 h`, `5 days`."""
+    for unit, length, from_ in (("days", 86400, 2 * 86400), ("h", 3600, 2 * 3600), ("min", 60, 2 * 60)):
+        if seconds >= from_:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,21 @@ class Repository:
             raise Failed(f"Git cannot compare {old[:7]} with {new[:7]}: {result.err.decode().strip()}")
         return result.code == 0
 
+    def commits(self, new: str, *, without: Iterable[str] = (), limit: int = -1) -> list[str]:
+        """What leads to `new` and to none of `without`, newest first."""
+        words = ["rev-list", "--topo-order", f"--max-count={limit}", new, *(f"^{one}" for one in without)]
+        return process.check(self.git(*words)).text.split()
+
+    def messages(
+        self, new: str, *, without: Iterable[str] = (), saying: str = "", limit: int = -1
+    ) -> dict[str, str]:
+        """The same commits with their messages; only those that hold the words `saying`."""
+        words = ["log", "-z", "--topo-order", "--format=%H%n%B", f"--max-count={limit}"]
+        words += ["--fixed-strings", f"--grep={saying}"] if saying else []
+        found = process.check(self.git(*words, new, *(f"^{one}" for one in without), "--"))
+        entries = (one.partition("\n") for one in found.text.split("\0") if one)
+        return {commit: message for commit, _, message in entries}
+
     def has_history_of(self, commit: str) -> bool:
         """Whether some ref leads to `commit`, so that all that came before it is here, outside any quarantine."""
         result = process.run(Repository(self.path).git("for-each-ref", "--count=1", "--contains", commit))
@@ -88,6 +103,13 @@ class Repository:
         found = self._refs().as_dict(_ref(prefix.rstrip("/")))
         head = prefix.rstrip("/")
         return {f"{head}/{os.fsdecode(name)}": value.decode() for name, value in found.items()}
+
+    def tags(self) -> dict[str, str]:
+        """The tagged commits, each with its tag; of several the highest version. Lowest version first."""
+        peeled = "%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
+        words = ("for-each-ref", "--sort=v:refname", f"--format={peeled} %(refname:lstrip=2)", "refs/tags")
+        lines = process.check(self.git(*words)).text.splitlines()
+        return {commit: name for commit, _, name in (line.partition(" ") for line in lines)}
 
     def commit(self, id: str) -> CommitInfo:
         """A commit, peeling tags; NotFound when there is none by this id."""

@@ -18,8 +18,8 @@ from gitdeploy.errors import Busy, Failed, NotFound
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import bad_commits, policy, serving, slot
 from gitdeploy.service import build as builds
-from gitdeploy.service import policy, serving, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.mishap import plainly
@@ -148,6 +148,8 @@ def _build_and_show(
     if options.skip or _SKIP.search(commit.message):
         teller.detail("not built: " + ("-o skip" if options.skip else "the commit says so"))
         return
+    if own is not None:
+        bad_commits.say(ctx, site, name, commit.id, teller)
     env = ensure(ctx, site.name, name, branch=branch)
     refuse_if_locked(ctx, env)
     made = builds.ensure(
@@ -157,11 +159,18 @@ def _build_and_show(
         teller.detail("a newer push to the branch came meanwhile, so this build is not shown")
         return
     serving.say_artifact(ctx, made.build, made.reused, teller)
+
+    def still() -> None:
+        if own is not None:
+            bad_commits.refuse_held(
+                ctx, site, name, commit.id, resume=options.resume, actor=pending.actor, at_once=True
+            )
+
     release = switch(
         ctx,
         Plan(
             env=env, kind="promote" if made.reused else "deploy", build=made.build, commit=commit.id,
-            subject=commit.subject, actor=pending.actor, reason=options.reason, fresh=made.fresh,
+            subject=commit.subject, actor=pending.actor, reason=options.reason, fresh=made.fresh, still=still,
         ),
         teller,
     )  # fmt: skip

@@ -13,7 +13,7 @@ import logging
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.refs import ZERO, Update
-from gitdeploy.domain.release import Release
+from gitdeploy.domain.release import Release, remarked
 from gitdeploy.domain.switch import OPEN, SwitchRecord
 from gitdeploy.errors import Failed, GitdeployError
 from gitdeploy.git.transaction import RefTransaction
@@ -123,6 +123,8 @@ def _record(ctx: Context, release: Release, record: SwitchRecord, env: Environme
             ended = "rolled_back" if release.kind == "rollback" else "superseded"
             ctx.ledger.releases.change(old, state=ended, ended_at=now)
         live = ctx.ledger.releases.change(release, state="live", live_at=now)
+        if env.kind != "preview":
+            _remark(ctx, live, old)
         ctx.ledger.environments.change(env, release=release.number, state="ready")
         ctx.ledger.switches.change(record, phase="done")
         for moved in _updates(record):
@@ -136,6 +138,16 @@ def _record(ctx: Context, release: Release, record: SwitchRecord, env: Environme
             },
         )  # fmt: skip
     return live
+
+
+def _remark(ctx: Context, live: Release, replaced: Release | None) -> None:
+    history = ctx.ledger.releases.where(site=live.site, env=live.env)
+    marks = remarked(history, live, replaced)
+    for one in history:
+        if one.number in marks:
+            ctx.ledger.releases.change(one, mark=marks[one.number])
+            ctx.event("release.marked", actor=live.actor, site=live.site, env=live.env, subject=one.name,
+                      data={"mark": marks[one.number], "by": live.name})  # fmt: skip
 
 
 def _take_back(ctx: Context, record: SwitchRecord, place: Place) -> None:

@@ -33,7 +33,7 @@ def run(ctx: Context, ending: threading.Event, ensure_edge: Callable[[], object]
         "edge": ensure_edge,
         "cron": partial(cron.Cron().look, ctx),
         "apps": lambda: reconcile.keep_apps(ctx),
-        "watch": lambda: watch.begin(ctx),
+        "watch": partial(watch.Watch().look, ctx),
         "branches": lambda: reconcile.again(ctx),
         "patrol": lambda: _patrol(ctx),
         "collection": lambda: retention.collect(ctx, Teller()),

@@ -24,7 +24,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.errors import Busy, GitdeployError, Invalid, Refused
 from gitdeploy.git.receive import Answer
 from gitdeploy.git.repository import Repository
-from gitdeploy.service import environment, order, policy, release
+from gitdeploy.service import bad_commits, environment, incident, order, policy, release
 from gitdeploy.service.context import Context
 from gitdeploy.service.mishap import plainly
 from gitdeploy.service.teller import Teller
@@ -80,6 +80,7 @@ def follow(ctx: Context, push: Push, updates: Iterable[Update]) -> list[threadin
     """Start building what was accepted. The work goes on when the pusher leaves; joining the threads waits."""
     started = []
     for update in updates:
+        incident.pushed(ctx, push.site, update, push.teller)
         for pending in ctx.ledger.pushes.where(site=push.site.name, ref=update.ref, new=update.new):
             started.append(carry_on(ctx, pending, push.teller))
     return started
@@ -144,9 +145,11 @@ def _allow(
             actor.need(Role.MAINTAINER, site, f"change {env}")
             _forward_only(push, update, branch, env)
             _refuse_options(options, env)
+            _refuse_held(ctx, push, options, update, env)
         case Built(branch, str() as env):
             actor.need(Role.MAINTAINER, site, f"change {env}")
             _forward_only(push, update, branch, env)
+            _refuse_held(ctx, push, options, update, env)
         case Built(branch, None):
             actor.need(Role.DEVELOPER, site, "push a preview")
             _refuse_names_of_environments(push, settings, update, branch)
@@ -207,6 +210,10 @@ def _forward_only(push: Push, update: Update, branch: str, env: str) -> None:
             f"{branch} only moves forward, and {update.new[:7]} does not descend from {update.old[:7]}.",
             f"To go back, {back}; to keep your change, fetch, rebase onto {branch} and push again.",
         )
+
+
+def _refuse_held(ctx: Context, push: Push, options: Options, update: Update, env: str) -> None:
+    bad_commits.refuse_held(ctx, push.site, env, update.new, resume=options.resume, actor=push.actor.name)
 
 
 def _refuse_names_of_environments(push: Push, settings: Settings, update: Update, branch: str) -> None:

@@ -26,7 +26,7 @@ from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import build as builds
 from gitdeploy.service import domain as domains
 from gitdeploy.service import environment as environments
-from gitdeploy.service import heads, journal, push, serving, slot
+from gitdeploy.service import heads, incident, journal, push, serving, slot
 from gitdeploy.service import release as releases
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
@@ -196,6 +196,7 @@ def _tell_newest(ctx: Context) -> None:
 def _tell_again(ctx: Context) -> None:
     for release in list(ctx.untold):
         note(ctx, release)
+        incident.after(ctx, release, Teller())
         ctx.untold.remove(release)
 
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION, SiteName
-from gitdeploy.domain.release import NOTED, Release
+from gitdeploy.domain.release import NOTED, Release, remarked
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.statement import Statement
 from gitdeploy.errors import GitdeployError
@@ -47,6 +48,7 @@ def recover(ctx: Context, teller: Teller) -> dict[str, int]:
             _environments(ctx, site, releases)
             _policy(ctx, site, releases)
             domains.recover(ctx, name)
+            _marks(ctx, site)
             for ref, commit in ctx.repository(name).refs("refs/heads/").items():
                 ctx.acted_on(name, ref, commit)
         teller.step(f"{name}: {len(releases)} releases")
@@ -144,3 +146,15 @@ def _policy(ctx: Context, site: Site, releases: list[Release]) -> None:
         elif environment.name in settings.environments:
             branch = settings.environments[environment.name].branch
             ctx.ledger.environments.change(environment, kind="named", branch=branch)
+
+
+def _marks(ctx: Context, site: Site) -> None:
+    """What was rolled back and is bad, by going through the history once more."""
+    for environment in ctx.ledger.environments.where(site=site.name, kind=("production", "named")):
+        served: list[Release] = []
+        for live in ctx.ledger.releases.where(site=site.name, env=environment.name, order="number"):
+            marks = remarked(served, live, served[-1] if served else None)
+            served = [replace(one, mark=marks.get(one.number, one.mark)) for one in served] + [live]
+        for one in served:
+            if one.mark:
+                ctx.ledger.releases.change(one, mark=one.mark)

@@ -19,10 +19,10 @@ from gitdeploy.errors import Failed, GitdeployError, Refused
 from gitdeploy.git.repository import CommitInfo, Repository
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
+from gitdeploy.service import bad_commits, history, serving, slot
 from gitdeploy.service import build as builds
 from gitdeploy.service import config as configs
 from gitdeploy.service import environment as environments
-from gitdeploy.service import history, serving, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.queue import HUNG_UP
@@ -83,14 +83,22 @@ def deploy(
     )
     _headline(ask, commit)
     _say_if_rolled_back(ctx, ask, update)
+    bad_commits.say(ctx, site, env_name, commit.id, teller)
     with ctx.lanes.of(site.name, env_name).turn.hold(f"{actor.name}'s push of {commit.id[:7]}", teller, stop):
         update = _from_where_it_stands(repository, update)
         made = builds.ensure(ctx, builds.Wanted(site, commit, update.ref, ask.actor, teller, stop,
                                                 afresh=options.no_cache))  # fmt: skip
         env = environments.ensure(ctx, site.name, env_name, branch=update.ref.removeprefix("refs/heads/"))
+
+        def still() -> None:
+            bad_commits.refuse_held(
+                ctx, site, env_name, commit.id, resume=options.resume, actor=actor.name, at_once=True
+            )
+
         return _go_live(
-            ctx, ask, env, made, commit, "promote" if made.reused else "deploy", moves=(update, *also)
-        )
+            ctx, ask, env, made, commit, "promote" if made.reused else "deploy", moves=(update, *also),
+            still=still,
+        )  # fmt: skip
 
 
 def promote(ctx: Context, ask: Ask, target: Target) -> Release:
@@ -98,6 +106,7 @@ def promote(ctx: Context, ask: Ask, target: Target) -> Release:
     env = history.environment_of(ctx, ask.site, ask.env)
     commit, found = history.named(ctx, ask.site, env.name, target)
     _headline(ask, commit)
+    bad_commits.say(ctx, ask.site, env.name, commit.id, ask.teller)
     made = builds.Made(found, reused=True) if found else builds.ensure(ctx, _wanted(ask, commit, env))
     return _go_live(ctx, ask, env, made, commit, "promote")
 
@@ -187,6 +196,7 @@ def _go_live(
     goal: Release | None = None,
     config: int | None = None,
     moves: tuple[Update, ...] = (),
+    still: Callable[[], None] = lambda: None,
 ) -> Release:
     live = live_release(ctx, ask.site.name, env.name)
     serving.say_artifact(ctx, made.build, made.reused, ask.teller)
@@ -200,6 +210,7 @@ def _go_live(
         env=env, kind=kind, build=made.build, commit=goal.commit if goal else commit.id if commit else "",
         subject=goal.subject if goal else commit.subject if commit else "", actor=ask.actor, reason=ask.reason,
         origin=goal.origin if goal else None, moves=moves, fresh=made.fresh, config=config, gone=ask.gone,
+        still=still,
     )  # fmt: skip
     return switch(ctx, plan, ask.teller)
 

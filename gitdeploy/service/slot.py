@@ -175,7 +175,7 @@ def _warm_slots(ctx: Context, env: Environment, live: Release) -> set[str]:
     for one in ctx.ledger.releases.where(
         site=env.site, env=env.name, serves="app", order="number DESC", limit=200
     ):
-        if one.served and one.mark != "bad" and one.slot not in (live.slot, *slots):
+        if one.served and one.mark != rules.BAD and one.slot not in (live.slot, *slots):
             slots.append(one.slot)
     return set(slots[: own.keep_warm])
 

@@ -30,7 +30,7 @@ from gitdeploy.errors import Busy, GitdeployError
 from gitdeploy.git import notes
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import journal, serving, slot
+from gitdeploy.service import incident, journal, serving, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.teller import Teller
@@ -43,7 +43,7 @@ log = logging.getLogger("gitdeploy.switch")
 class Plan:
     """What is to become true. `moves` are refs of the push that move together with the pointer; `fresh` are
     blobs that this very request wrote, so their bytes need no second reading. `config` is the number of the
-    configuration to run with, None for today's.
+    configuration to run with, None for today's. `still` raises what speaks against it by then.
     """
 
     env: Environment
@@ -58,6 +58,7 @@ class Plan:
     fresh: frozenset[Digest] = frozenset()
     config: int | None = None
     gone: Callable[[], bool] = field(default=lambda: False)
+    still: Callable[[], None] = field(default=lambda: None)
 
 
 def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
@@ -86,6 +87,7 @@ def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
         _say_live(ctx, plan, release, live, teller, time.monotonic() - started)
         if release.served:
             _after(ctx, env, release)
+            incident.after(ctx, release, teller)
     return release
 
 
@@ -111,6 +113,7 @@ def _refuse_if_gone_or_locked(ctx: Context, plan: Plan) -> None:
         raise Busy(f"{plan.env.name} of {plan.env.site} was removed meanwhile.", "Push its branch again.")
     if plan.kind != "rollback":
         refuse_if_locked(ctx, plan.env)
+    plan.still()
 
 
 def _reserve(ctx: Context, plan: Plan, is_app: bool) -> Release:

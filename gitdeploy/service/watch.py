@@ -32,16 +32,31 @@ _LONGEST = 7 * 86400.0  # seconds: no window is longer
 _PAUSE = 2.0
 
 
-def begin(ctx: Context) -> None:
-    """Watch every live release whose window is open and that nobody watches yet."""
-    recent = f"live_at > '{clock.later(-_LONGEST)}'"
-    for release in ctx.ledger.releases.where(state="live", serves="app", sql=recent):
-        env = ctx.ledger.environments.get(release.site, release.env)
-        if env is None or release.kind == "rollback":
-            continue
-        ends = datetime.fromisoformat(release.live_at or "") + timedelta(seconds=_window(ctx, env))
-        if ends > datetime.now(UTC):
-            ctx.queue.track(partial(_watch, ctx, env, release, ends), name=f"watch {release.id}")
+class Watch:
+    """Remembers whom it has given up, so that nothing is tried again and again."""
+
+    def __init__(self) -> None:
+        self._given_up: set[str] = set()
+
+    def look(self, ctx: Context) -> None:
+        """Watch every live release whose window is open and that nobody watches yet."""
+        recent = clock.later(-_LONGEST)
+        for release in ctx.ledger.releases.where(
+            state="live", serves="app", sql="live_at > ?", given=(recent,)
+        ):
+            env = ctx.ledger.environments.get(release.site, release.env)
+            if env is None or release.kind == "rollback" or release.id in self._given_up:
+                continue
+            ends = datetime.fromisoformat(release.live_at or "") + timedelta(seconds=_window(ctx, env))
+            if ends > datetime.now(UTC):
+                act = partial(self._watch, ctx, env, release, ends)
+                ctx.queue.track(act, name=f"watch {release.id}")
+
+    def _watch(self, ctx: Context, env: Environment, release: Release, ends: datetime) -> None:
+        why = _trouble(ctx, env, release, ends)
+        if why:
+            self._given_up.add(release.id)
+            _roll_back(ctx, env, release, why)
 
 
 def _window(ctx: Context, env: Environment) -> int:
@@ -50,7 +65,8 @@ def _window(ctx: Context, env: Environment) -> int:
     return own.watch if own is not None else 0
 
 
-def _watch(ctx: Context, env: Environment, release: Release, ends: datetime) -> None:
+def _trouble(ctx: Context, env: Environment, release: Release, ends: datetime) -> str:
+    """Why it has to go back; "" when its window ended, or it is no longer live, or the server stops."""
     app = App(ctx.home, env.site, env.folder, release.slot)
     said = host(env.site, ctx.server.domain, label=env.label)
     check = Check.from_json(serving.settings(ctx, release).get("health", {}), host=said)
@@ -58,7 +74,7 @@ def _watch(ctx: Context, env: Environment, release: Release, ends: datetime) -> 
     while datetime.now(UTC) < ends and not ctx.queue.stopping.wait(_PAUSE):
         now = ctx.ledger.releases.get(release.id)
         if now is None or now.state != "live":
-            return
+            return ""
         try:
             tried = driver.look(app, check)
             answers, errors = driver.count(app)
@@ -67,25 +83,16 @@ def _watch(ctx: Context, env: Environment, release: Release, ends: datetime) -> 
             continue
         failed = 0 if tried.ok else failed + 1
         if failed >= TRIES or "keeps crashing" in tried.said:
-            why = tried.said
-        elif errors >= LEAST_ERRORS and errors >= RATE * answers:
-            why = f"{errors} of {answers} answers failed"
-        else:
-            continue
-        _roll_back(ctx, env, release, why)
-        return
+            return tried.said
+        if errors >= LEAST_ERRORS and errors >= RATE * answers:
+            return f"{errors} of {answers} answers failed"
+    return ""
 
 
 def _roll_back(ctx: Context, env: Environment, release: Release, why: str) -> None:
-    reason = f"watch: {why}"
+    """Back to the last good release; the rollback marks this one bad."""
     log.error("%s %s: %s is rolled back: %s", env.site, env.name, release.name, why)
-    with ctx.ledger.atomic():
-        ctx.ledger.releases.change(release, mark="bad")
-        ctx.event(
-            "release.marked_bad", actor="gitdeploy", site=env.site, env=env.name, subject=release.name,
-            data={"reason": reason},
-        )  # fmt: skip
-    ask = releases.Ask("gitdeploy", ctx.site(env.site), env.name, reason)
+    ask = releases.Ask("gitdeploy", ctx.site(env.site), env.name, f"watch: {why}")
     try:
         releases.rollback(ctx, ask, Previous())
     except GitdeployError as error:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable
 from typing import Any
 
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.event import Event
+from gitdeploy.domain.incident import Incident, gate
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.site import Site
 from gitdeploy.service import history, processes, slot
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
+from gitdeploy.service.incident_advice import Advice
 from gitdeploy.store import clock
 
 
@@ -29,6 +32,30 @@ def release(row: Release) -> dict[str, Any]:
         "serves": row.serves, "config": f"c{row.config}" if row.config else None,
         "pinned": row.pinned, "created_at": row.created_at, "live_at": row.live_at, "ended_at": row.ended_at,
         "undo": history.undo(row),
+    }  # fmt: skip
+
+
+def incident(row: Incident, also_open: Iterable[int] = ()) -> dict[str, Any]:
+    return {
+        "number": row.number, "site": row.site, "state": row.state, "created_at": row.created_at, "actor": row.actor,
+        "rollbacks": [f"r{one}" for one in json.loads(row.rollbacks)],
+        "rejected": [f"r{one}" for one in json.loads(row.rejected)],
+        "gate": gate(row.ticked), "fix": row.fix or None, "fixed_by": f"r{row.fixed_by}" if row.fixed_by else None,
+        "facts": row.facts, "text": row.text, "closed_at": row.closed_at, "closed_by": row.closed_by,
+        "also_open": list(also_open),
+    }  # fmt: skip
+
+
+def advice(row: Advice) -> dict[str, Any]:
+    def short(one: Release | None) -> dict[str, Any] | None:
+        shown = ("kind", "commit", "subject", "actor", "live_at", "ended_at")
+        return {"release": one.name, **{name: getattr(one, name) for name in shown}} if one else None
+
+    return {
+        "live": short(row.live), "seconds": int(row.seconds), "before": short(row.before),
+        "last_change": row.last_change, "recent": row.recent, "last_good": short(row.last_good), "tag": row.tag or None,
+        "config": row.config, "release_command": row.release_command or None, "incident": row.incident,
+        "answer": row.answer, "command": row.command,
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gitdeploy.domain.options import REASON_MAX, Options, parse
 from gitdeploy.errors import Invalid
 
-FLAGS = ("detach", "cancel-on-hangup", "dry-run", "skip", "no-cache")
+FLAGS = ("detach", "cancel-on-hangup", "dry-run", "skip", "no-cache", "resume")
 
 
 @pytest.mark.parametrize("flag", ["wait", *FLAGS])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitdeploy.domain.release import Release, previous, worth_keeping
+from gitdeploy.domain.release import Release, previous, remarked, worth_keeping
 
 
 class History:
@@ -201,3 +201,23 @@ def test_retention_never_drops_live_or_where_a_rollback_would_go(moves, keep, ba
     assert found is None or found.artifact in kept
     good = [one.artifact for one in history.releases if one.served and one.mark != "bad"]
     assert set(good[-keep:]) <= kept
+
+
+def test_a_rollback_forward_rejects_nothing(history):
+    history.deploy(3)
+    for number in (1, 2, 3):
+        history.change(number, commit=str(number) * 40)
+    back = history.roll_back(1)
+    assert remarked(history.releases, back, history[3]) == {3: "bad"}
+    history.change(3, mark="bad")
+    forward = history.roll_back(2)
+    assert remarked(history.releases, forward, back) == {}
+    forward = replace(history.roll_back(3), commit=history[3].commit)
+    assert remarked(history.releases, forward, history[5]) == {3: ""}
+
+
+def test_a_rollback_that_changes_only_the_configuration_rejects_no_files(history):
+    history.deploy(2)
+    history.add("a2", "config")
+    back = history.roll_back(2)
+    assert remarked(history.releases, back, history[3]) == {}

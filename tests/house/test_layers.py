@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "git": {"errors", "process", "domain", "store"},
     "build": {"errors", "process", "user", "cgroup", "domain", "store"},
     "runtime": {"errors", "process", "user", "cgroup", "resources", "domain", "store"},
-    "service": {"errors", "process", "domain", "store", "git", "build", "runtime"},
+    "service": {"errors", "process", "resources", "domain", "store", "git", "build", "runtime"},
     "web": {"errors", "process", "resources", "domain", "store", "git", "runtime", "service"},
     "cli": {"errors", "process", "resources", "domain", "git", "web"},
 }

@@ -97,7 +97,14 @@ def test_the_release_command_runs_before_what_is_new_and_never_on_the_way_back(s
     assert pushed.ok and "migrating" in pushed.out, pushed.out
     ran = server.home / "sites/blog/production/data/ran"
     assert ran.read_text() == "r2\n"
+    advice = server.facts("doctor", "blog", "--incident")
+    assert advice["release_command"].startswith("echo migrating") and "previous" in advice["command"]
+    server.get("blog", "/last-words")
     assert shop.push("HEAD:rollback/r1").ok
+    incident = server.facts("incident", "show", "blog")
+    assert "The last that r2 said:" in incident["facts"] and "asked for /last-words" in incident["facts"]
+    assert "r1 web.1" not in incident["facts"]
+    assert [box["name"] for box in incident["gate"] if box["ticked"]] == ["restored"]
     assert shop.push("HEAD:rollback/r2").ok
     assert ran.read_text() == "r2\n"
     shop.write("fails", "")
@@ -113,6 +120,9 @@ def test_configuration_is_a_release_of_its_own_and_a_rollback_chooses(server, sh
     assert server.get("blog").text == "one r2 red"
     newest = server.facts("releases", "blog")[0]
     assert (newest["kind"], newest["config"]) == ("config", "c1")
+    advice = server.facts("doctor", "blog", "--incident")
+    assert (advice["last_change"], advice["config"]["production"]["added"]) == ("configuration", ["COLOR"])
+    assert advice["command"] == "git push -o config=then managed HEAD:rollback/r1"
     write(shop, "two")
     assert shop.push("main").ok
     server.cli("config", "set", "blog", "COLOR=blue", "SHAPE=-", "--secret", stdin="round\n")

@@ -20,7 +20,19 @@ def test_sites_releases_and_pointers_come_back_from_refs_notes_and_store(server,
     server.cli("recover")
     server.start()
 
-    kept = ("release", "env", "kind", "state", "commit", "artifact", "actor", "origin", "live_at", "ended_at")
+    kept = (
+        "release",
+        "env",
+        "kind",
+        "state",
+        "mark",
+        "commit",
+        "artifact",
+        "actor",
+        "origin",
+        "live_at",
+        "ended_at",
+    )
     after = server.facts("releases", "blog")
     assert [{name: one[name] for name in kept} for one in after] == [
         {name: one[name] for name in kept} for one in before

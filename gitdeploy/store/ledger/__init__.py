@@ -20,6 +20,7 @@ from gitdeploy.domain.config import ConfigVersion
 from gitdeploy.domain.domain_name import Domain
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.head import Head
+from gitdeploy.domain.incident import Incident
 from gitdeploy.domain.push import PendingPush
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.site import Site
@@ -55,6 +56,7 @@ class Ledger:
         self.heads = Rows(self, "heads", Head, key=("site", "ref"))
         self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
         self.domains = Rows(self, "domains", Domain, key=("host",))
+        self.incidents = Rows(self, "incidents", Incident, key=("site", "number"))
         self.grants = Rows(self, "grants", Grant, key=("actor", "site"))
         self.tokens = Rows(self, "tokens", Token, key=("id",))
         self.keys = Rows(self, "keys", Key, key=("id",))

@@ -59,6 +59,16 @@ CREATE TABLE switches (
   phase TEXT NOT NULL, created_at TEXT NOT NULL
 );
 CREATE INDEX switches_by_phase ON switches (phase, site, env);
+CREATE TABLE domains (
+  host TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  env TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL
+);
+CREATE TABLE incidents (
+  site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, number INTEGER NOT NULL,
+  state TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL, rollbacks TEXT NOT NULL,
+  rejected TEXT NOT NULL, commits TEXT NOT NULL, ticks TEXT NOT NULL, facts TEXT NOT NULL, text TEXT NOT NULL,
+  fix TEXT NOT NULL, fixed_by INTEGER, closed_at TEXT, closed_by TEXT, PRIMARY KEY (site, number)
+);
 CREATE TABLE grants (actor TEXT NOT NULL, site TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (actor, site));
 CREATE TABLE tokens (
   id TEXT PRIMARY KEY, actor TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL,
@@ -77,21 +87,8 @@ CREATE INDEX events_by_site ON events (site, number);
 """
 
 
-_DOMAINS = """
-CREATE TABLE domains (
-  host TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
-  env TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL
-)
-"""
-
-
 @migrations()
 def first(db: Database) -> None:
     for statement in _FIRST.split(";\n"):
         if statement.strip():
             db.conn.execute(statement)
-
-
-@migrations()
-def domains(db: Database) -> None:
-    db.conn.execute(_DOMAINS)

@@ -10,6 +10,7 @@ from gitdeploy.web.api import (
     config,
     domains,
     environments,
+    incident,
     processes,
     releases,
     server,
@@ -17,5 +18,5 @@ from gitdeploy.web.api import (
 )
 
 router = APIRouter(prefix="/v1")
-for noun in (sites, domains, config, releases, builds, environments, processes, access, server):
+for noun in (sites, domains, config, releases, builds, environments, processes, incident, access, server):
     router.include_router(noun.router)
