@@ -167,6 +167,16 @@ def test_a_procfile_makes_an_app() -> None:
     assert found("app.py", toml='[processes]\nweb = "x"').reason.startswith("[processes] in gitdeploy.toml")
 
 
+def test_an_app_gets_the_packages_of_both_languages_and_what_its_script_builds() -> None:
+    web = {"Procfile": "web: node server.js"}
+    parts = {"dependencies": {"express": "*"}}
+    assert found(**web, **package()).commands == ()
+    assert found(**web, **package(**parts)).commands == (("npm", "install", "--no-audit", "--no-fund"),)
+    assert found(**web, **package("tsc")).commands == (("npm", "run", "build"),)
+    both = found("requirements.txt", **web, **package("tsc", **parts)).commands
+    assert [" ".join(one)[:14] for one in both] == ["python3 -m pip", "sh -c python3 ", "npm install --", "npm run build"]
+
+
 def test_a_broken_procfile_is_refused_with_its_line() -> None:
     assert refused(Procfile="web: a\nb").message.startswith("Procfile:2 ")
 

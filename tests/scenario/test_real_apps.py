@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import threading
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def index(tmp_path_factory):
     fetch = ["python3", "-m", "pip", "download", "-q", "--only-binary", ":all:", "-d", str(folder), *PACKAGES]
     done = subprocess.run(fetch, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+    for wheel in folder.glob("[Dd]jango-*"):
+        without_translations(wheel)
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -45,6 +48,16 @@ def index(tmp_path_factory):
     yield f"--no-index\n--find-links http://127.0.0.1:{door.server_port}/\n"
     door.shutdown()
     door.server_close()
+
+
+def without_translations(wheel: Path) -> None:
+    """They are four of five files of Django's, and each build would write them anew."""
+    slim = wheel.with_suffix(".slim")
+    with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(slim, "w") as out:
+        for entry in whole.infolist():
+            if not re.search(r"/locale/(?!en/)[^/]+/", entry.filename):
+                out.writestr(entry, whole.read(entry))
+    slim.replace(wheel)
 
 
 def deploy(desk: Desk, **files: str) -> str:
@@ -150,8 +163,6 @@ class Migration(migrations.Migration):
     dependencies = [("shop", "0001_initial")]
     operations = [migrations.AddField("cake", "price", models.IntegerField(default=3, db_default=3))]
 """
-
-
 def test_django_keeps_its_database_and_migrates_it(desk, index):
     for path, text in DJANGO.items():
         desk.write(path, index + text if path == "requirements.txt" else text)
@@ -175,11 +186,6 @@ def test_django_keeps_its_database_and_migrates_it(desk, index):
     assert bake("lemon") == "apple plum lemon"
     again = desk.push("HEAD:redeploy/main")
     assert again.ok and "No migrations to apply" in again.out, again.out
-    assert desk.page(path="/cakes").text == "apple:3 plum:3 lemon:3"
-    desk.write("shop/migrations/0003_wrong.py", PRICES.replace("0001_initial", "0002_price"))
-    desk.commit("adds the price once more")
-    refused = desk.push("main")
-    assert refused.code == 1 and "duplicate column name: price" in refused.out, refused.out
     assert desk.page(path="/cakes").text == "apple:3 plum:3 lemon:3"
 
 
@@ -344,7 +350,7 @@ def test_an_app_that_never_becomes_healthy_never_serves(desk):
     assert pushed.code == 1
     assert "did not become healthy within 2 s" in pushed.out and "waiting for the moon" in pushed.out
     assert desk.page().text == before
-    eventually(lambda: not slots(desk, "r2"))
+    eventually(lambda: not there(desk, "r2", "keeper.lock"))
 
 
 def test_an_app_that_does_not_listen_to_sigterm_is_killed_after_its_time(desk):
@@ -400,7 +406,7 @@ Handler.said = lambda self: " ".join(map(str, children))
     deploy(desk)
     assert desk.page().text.startswith("r2 ")
     eventually(lambda: not any(running(pid) for pid in children))
-    eventually(lambda: not slots(desk, "r1", "keeper.lock"))
+    eventually(lambda: not there(desk, "r1", "keeper.lock"))
 
 
 def running(pid: str) -> bool:
@@ -415,5 +421,5 @@ def logs(desk: Desk) -> str:
     return desk.shared.cli("logs", desk.site).stdout
 
 
-def slots(desk: Desk, slot: str, file: str = "state.json") -> bool:
+def there(desk: Desk, slot: str, file: str) -> bool:
     return (desk.shared.home / "sites" / desk.site / "production/slots" / slot / file).exists()
