@@ -45,7 +45,7 @@ def test_two_slots_write_the_same_log_in_whole_lines(slots: Slots) -> None:
     )
     until(lambda: len(slots.driver.tail(one, "worker.1", 5000)) == 4000)
     said = {
-        slot.slot: logs.said(slots.driver.tail(one, "worker.1", 5000), slot.slot) for slot in (one, other)
+        slot.slot: reading.said(slots.driver.tail(one, "worker.1", 5000), slot.slot) for slot in (one, other)
     }
     assert said == {one.slot: ["a" * 50] * 2000, other.slot: ["b" * 50] * 2000}
 
@@ -63,10 +63,10 @@ def test_rotation_keeps_the_newest(tmp_path: Path) -> None:
         or len(names) >= 3
     )
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) == 3000
-    assert [int(line) for line in logs.tail(path, 250)] == list(range(50, 300))
+    assert [int(line) for line in reading.tail(path, 250)] == list(range(50, 300))
     for number in range(300, 2000):
         one.append(f"{number:09d}\n".encode())
     one.close()
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 5000
-    assert int(logs.tail(path, 1)[0]) == 1999
-    assert logs.tail(tmp_path / "none.log", 5) == []
+    assert int(reading.tail(path, 1)[0]) == 1999
+    assert reading.tail(tmp_path / "none.log", 5) == []

@@ -54,7 +54,7 @@ def test_a_new_keeper_takes_over_what_a_killed_one_left(slots: Slots) -> None:
     kill_keeper(app)
     assert slots.driver.status(app).state == "lost"
     assert all(alive(pid) for pid in before)
-    assert list(slots.driver.running(slots.home)) == []
+    assert list(slots.driver.running(slots.home)) == [app]
     slots.start(slot="r1", layout=layout, worker="while true; do echo at work; sleep 0.1; done")
     slots.driver.wait_healthy(app, Check())
     assert slots.pids(app) == before and get(app) == (200, f"r1 {before[0]}")
