@@ -64,7 +64,9 @@ class Environment:
     def prepare_app(self, slot: str, root: Path, *, has_web: bool = True) -> Path:
         """Make `slot` pass every request to an app, whose files are `root`; returns the socket it has to make.
 
-        Without `has_web` visitors are told at once that there is nothing to see. Like `prepare`; also raises Invalid when the socket's path would be too long for the system.
+        Without `has_web` visitors are told at once that there is nothing to see.
+
+        Like `prepare`; also raises Invalid when the socket's path would be too long for the system.
         """
         path = self.slot_folder(slot) / "web.sock"
         length = len(os.fsencode(path.relative_to(self.home.root)))

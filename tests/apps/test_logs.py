@@ -8,7 +8,7 @@ from pathlib import Path
 from apps_support import Slots, get, until
 
 from gitdeploy.domain.app import Check
-from gitdeploy.runtime.apps import logs
+from gitdeploy.runtime.apps import reading
 from gitdeploy.runtime.apps.logs import Log
 
 

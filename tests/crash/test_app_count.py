@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from pathlib import Path
 
 import pytest
@@ -57,7 +56,9 @@ def counted(server: Mortal) -> dict[str, int]:
     kept = server.home / "sites" / SITE / "production"
     return {
         "processes": len(inside),
-        "port claims": sum(b"@gitdeploy-port-" in line and line.split()[6] in held for line in unix_sockets()),
+        "port claims": sum(
+            b"@gitdeploy-port-" in line and line.split()[6] in held for line in unix_sockets()
+        ),
         "sockets": len([one for one in server.home.rglob("*") if one.is_socket()]),
         "pipes": len([one for one in server.home.rglob("*") if one.is_fifo()]),
         "folders": len([one for one in kept.rglob("*") if one.is_dir() and not one.is_symlink()]),
@@ -70,10 +71,14 @@ def counted(server: Mortal) -> dict[str, int]:
 def descriptors(server: Mortal) -> dict[str, int]:
     edges = [pid for pid in members(server) if b"gitdeploy.runtime.edge" in command(pid)]
     return {
-        "the daemon": len(os.listdir(f"/proc/{server.daemon}/fd")),
-        "the embedded edge": sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in edges),
-        "Caddy": sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in caddies(server)),
+        "the daemon": opened(server.daemon),
+        "the embedded edge": sum(map(opened, edges)),
+        "Caddy": sum(map(opened, caddies(server))),
     }
+
+
+def opened(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def members(server: Mortal) -> list[int]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from crash_ground import SITE, Mortal, assert_agreed, assert_settled, kill, processes
+from crash_ground import SITE, Mortal, assert_agreed, assert_settled, kill
 from support import Project, Pushed, eventually
 
 APP = """
@@ -158,7 +158,9 @@ def assert_only_the_live_slot_runs(server: Mortal, slot: str) -> None:
 
 def keepers(server: Mortal) -> list[str]:
     """The slots whose keepers run."""
-    return [words[-1].rpartition("/")[2] for words in _lines(server) if "gitdeploy.runtime.apps.keeper" in words]
+    return [
+        words[-1].rpartition("/")[2] for words in _lines(server) if "gitdeploy.runtime.apps.keeper" in words
+    ]
 
 
 def _lines(server: Mortal) -> Iterator[list[str]]:

@@ -163,6 +163,8 @@ class Migration(migrations.Migration):
     dependencies = [("shop", "0001_initial")]
     operations = [migrations.AddField("cake", "price", models.IntegerField(default=3, db_default=3))]
 """
+
+
 def test_django_keeps_its_database_and_migrates_it(desk, index):
     for path, text in DJANGO.items():
         desk.write(path, index + text if path == "requirements.txt" else text)
@@ -170,9 +172,7 @@ def test_django_keeps_its_database_and_migrates_it(desk, index):
 
     def bake(name: str) -> str:
         host = {"Host": f"{desk.site}.localhost"}
-        return desk.shared.fetch(
-            desk.shared.edge, "/cakes", method="POST", data=name.encode(), **host
-        ).text
+        return desk.shared.fetch(desk.shared.edge, "/cakes", method="POST", data=name.encode(), **host).text
 
     assert bake("apple") == "apple"
     models, urls = (DJANGO[f"shop/{name}.py"] for name in ("models", "urls"))
