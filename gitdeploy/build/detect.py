@@ -22,6 +22,13 @@ SAY_SO = f'Say in {FILE} how the site is built: [build] command = "make site" an
 
 _HUGO = ("hugo.toml", "hugo.yaml", "hugo.yml", "hugo.json")
 _VENV = ".venv/bin/python"
+_PYTHON_PACKAGES = (
+    ("python3", "-m", "pip", "install", "--no-compile", "--target", ".packages", "-r", "requirements.txt"),
+    shell("python3 -m compileall -qq --invalidation-mode unchecked-hash .packages || true"),
+)
+"""Compiled apart from pip: by time of change, as pip does it, what is compiled differs at each build and is never
+believed, since stored files have other times. What is not for this Python cannot be compiled, and need not be.
+"""
 
 
 class Tree(Protocol):
@@ -131,12 +138,9 @@ def _app(tree: _Below, settings: Settings) -> Recipe | None:
     if not settings.processes:
         return None
     where = "Procfile" if tree.exists("Procfile") else f"[processes] in {FILE}"
-    commands: tuple[Argv, ...] = ()
-    node = detect_node.script(tree)
-    if node is not None:
-        commands = node.commands
-    elif tree.exists("requirements.txt"):
-        commands = (("python3", "-m", "pip", "install", "--target", ".packages", "-r", "requirements.txt"),)
+    commands = detect_node.app(tree)
+    if tree.exists("requirements.txt"):
+        commands = (*_PYTHON_PACKAGES, *commands)
     return Recipe(APP, f"{where}: an app with the processes {', '.join(settings.processes)}", commands)
 
 

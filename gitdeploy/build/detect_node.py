@@ -61,22 +61,36 @@ class Script:
 
 def script(tree: _Tree) -> Script | None:
     """None when there is no package.json with a build script. Raises Invalid when it cannot be read."""
-    if not tree.exists("package.json"):
-        return None
-    package = _package(tree.read("package.json"))
+    package = _package(tree)
     line = _table(package, "scripts").get("build")
     if not isinstance(line, str) or not line.strip():
         return None
-    packages = {**_table(package, "dependencies"), **_table(package, "devDependencies")}
+    tool, output, why = _output(tree, line, _packages(package))
+    return Script(tool, app(tree), output, why)
+
+
+def app(tree: _Tree) -> tuple[Argv, ...]:
+    """What makes a program ready to start: its packages, then its build script, as far as there are any.
+
+    Raises Invalid when package.json cannot be read.
+    """
+    package = _package(tree)
+    line = _table(package, "scripts").get("build")
     runner, install = _manager(tree)
-    commands = (*((install,) if packages else ()), (runner, "run", "build"))
-    tool, output, why = _output(tree, line, packages)
-    return Script(tool, commands, output, why)
+    builds = isinstance(line, str) and bool(line.strip())
+    return (*((install,) if _packages(package) else ()), *(((runner, "run", "build"),) if builds else ()))
 
 
-def _package(raw: bytes) -> dict[str, Any]:
+def _packages(package: dict[str, Any]) -> dict[str, Any]:
+    return {**_table(package, "dependencies"), **_table(package, "devDependencies")}
+
+
+def _package(tree: _Tree) -> dict[str, Any]:
+    """Empty where there is none."""
+    if not tree.exists("package.json"):
+        return {}
     try:
-        package = json.loads(raw)
+        package = json.loads(tree.read("package.json"))
     except (ValueError, RecursionError) as error:
         line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise Invalid(

@@ -12,6 +12,9 @@ SLOT_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 LONGEST_SOCKET = 107
 """Bytes in the path of a unix socket (unix(7): 108 with its NUL)."""
 
+NO_WEB = "no-web"
+"""A file in the slot of an app that has no program for visitors."""
+
 RECENT = 3600.0
 RECENT_SLOTS = 3
 """For so many seconds the last few releases that were followed still serve their hashed assets."""

@@ -5,6 +5,7 @@
     sites/<site>/<env>/slots/<slot>/rules.json                   only when the release has page rules
     sites/<site>/<env>/slots/<slot>/at:<site>:<env>:<slot>:<serves>   an empty file: the slot's own address
     sites/<site>/<env>/slots/<slot>/web.sock                     an app's socket, made by whoever runs the app
+    sites/<site>/<env>/slots/<slot>/no-web                       or this empty file: there will never be one
     sites/<site>/<env>/slots/<slot>/left                         since when it has been followed by another
     sites/<site>/<env>/allow.json, maintenance.json, password    the gate before it (runtime/edge/gate.py)
 
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitdeploy.domain.gate import Allowed, Maintenance, Network, Password
-from gitdeploy.domain.place import LONGEST_SOCKET, RECENT, RECENT_SLOTS, FolderName, SlotName
+from gitdeploy.domain.place import LONGEST_SOCKET, NO_WEB, RECENT, RECENT_SLOTS, FolderName, SlotName
 from gitdeploy.domain.serving import Rules
 from gitdeploy.errors import Failed, Invalid, NotFound
 from gitdeploy.runtime.edge import gate
@@ -60,8 +61,10 @@ class Environment:
         """
         self._prepare(slot, root, rules, "files" if rules == Rules() else "rules")
 
-    def prepare_app(self, slot: str, root: Path) -> Path:
+    def prepare_app(self, slot: str, root: Path, *, has_web: bool = True) -> Path:
         """Make `slot` pass every request to an app, whose files are `root`; returns the socket it has to make.
+
+        Without `has_web` visitors are told at once that there is nothing to see.
 
         Like `prepare`; also raises Invalid when the socket's path would be too long for the system.
         """
@@ -73,7 +76,7 @@ class Environment:
                 "characters too long for an app's socket.",
                 "Give the site or the branch a shorter name.",
             )
-        self._prepare(slot, root, Rules(), "app")
+        self._prepare(slot, root, Rules(), "app", () if has_web else (NO_WEB,))
         return path
 
     def current(self) -> str | None:
@@ -172,7 +175,7 @@ class Environment:
         self.clear()
         durable.remove_tree(self.folder)
 
-    def _prepare(self, slot: str, root: Path, rules: Rules, serves: str) -> None:
+    def _prepare(self, slot: str, root: Path, rules: Rules, serves: str, marks: Sequence[str] = ()) -> None:
         folder = self.slot_folder(slot)
         target = os.path.relpath(root.resolve(), folder.resolve())
         address = self._address(slot, serves)
@@ -185,7 +188,8 @@ class Environment:
         try:
             making.mkdir()
             (making / "root").symlink_to(target)
-            (making / address).touch()
+            for name in (address, *marks):
+                (making / name).touch()
             if rules != Rules():
                 durable.write_file(making / "rules.json", json.dumps(rules.as_json()).encode())
             durable.sync_folder(making)

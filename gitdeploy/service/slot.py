@@ -120,7 +120,7 @@ def config_scope(env: Environment) -> str:
 
 def _start(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> None:
     app, spec = _app(ctx, env, release), _spec(ctx, env, release, proven)
-    layout = _lay_out(ctx, env, release, proven)
+    layout = _lay_out(ctx, env, release, proven, spec)
     if release.kind not in rules.FORWARD or not spec.release:
         driver.start(app, spec, layout)
         return
@@ -129,10 +129,10 @@ def _start(ctx: Context, env: Environment, release: Release, proven: Proven, tel
     driver.scale(app, spec.counts)
 
 
-def _lay_out(ctx: Context, env: Environment, release: Release, proven: Proven) -> Path:
+def _lay_out(ctx: Context, env: Environment, release: Release, proven: Proven, spec: AppSpec) -> Path:
     """The folder that the processes run in: within the slot, so that it goes with it."""
     layout = _place(ctx, env).slot_folder(release.slot) / "app"
-    _place(ctx, env).prepare_app(release.slot, layout)
+    _place(ctx, env).prepare_app(release.slot, layout, has_web=spec.has_web)
     ctx.store.lay_out(proven.manifest, layout)
     return layout
 
@@ -162,7 +162,8 @@ def _start_again(ctx: Context, env: Environment, live: Release) -> None:
         return
     log.warning("%s %s: starting %s again", env.site, env.name, live.slot)
     proven = serving.prove(ctx, build, None, frozenset())
-    driver.start(_app(ctx, env, live), _spec(ctx, env, live, proven), _lay_out(ctx, env, live, proven))
+    spec = _spec(ctx, env, live, proven)
+    driver.start(_app(ctx, env, live), spec, _lay_out(ctx, env, live, proven, spec))
 
 
 def _warm_slots(ctx: Context, env: Environment, live: Release) -> set[str]:

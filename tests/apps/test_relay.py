@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
+import resource
 import signal
 import socket
 import threading
@@ -13,6 +15,8 @@ from pathlib import Path
 from apps_support import WEB, Slots, alive, dial, get, keeper_of, until
 
 from gitdeploy.domain.app import Check, Program
+from gitdeploy.runtime.apps.reach import Address
+from gitdeploy.runtime.apps.relay import Relay
 
 
 def answer_of(connection: socket.socket) -> bytes:
@@ -124,6 +128,45 @@ def test_a_program_that_starts_again_costs_no_request_that_another_can_take(slot
     # The queue of a socket that is closed is lost to its last microsecond; no proxy can take that back.
     print("FAILED", len(failed), sum(seen.values()))
     assert len(failed) <= 2, failed
+
+
+def test_a_door_that_closes_while_no_descriptor_is_left_loses_nobody(tmp_path: Path) -> None:
+    """Who is in the queue by then was let in, and is served as soon as that can be done."""
+    path = tmp_path / "web.sock"
+
+    class Backend:
+        def lost(self) -> None:
+            raise AssertionError
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello " + await reader.readline())
+        writer.close()
+
+    async def scene() -> bytes:
+        loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        backend, relay = Backend(), Relay()
+        backend.address = Address(socket.AF_INET, server.sockets[0].getsockname()[1])
+        relay.backends = [backend]
+        relay.listen(path)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.socket(socket.AF_UNIX) as visitor:
+            visitor.setblocking(False)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (visitor.fileno(), hard))
+            loop.call_later(1, resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+            visitor.connect(str(path))
+            visitor.send(b"again\n")
+            try:
+                await relay.close(path)
+                said = await loop.sock_recv(visitor, 100)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert await relay.idle(backend, 5)
+        server.close()
+        await server.wait_closed()
+        return said
+
+    assert asyncio.run(scene()) == b"hello again\n"
 
 
 def test_all_copies_get_their_share(slots: Slots) -> None:

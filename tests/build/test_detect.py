@@ -167,6 +167,17 @@ def test_a_procfile_makes_an_app() -> None:
     assert found("app.py", toml='[processes]\nweb = "x"').reason.startswith("[processes] in gitdeploy.toml")
 
 
+def test_an_app_gets_the_packages_of_both_languages_and_what_its_script_builds() -> None:
+    web = {"Procfile": "web: node server.js"}
+    parts = {"dependencies": {"express": "*"}}
+    assert found(**web, **package()).commands == ()
+    assert found(**web, **package(**parts)).commands == (("npm", "install", "--no-audit", "--no-fund"),)
+    assert found(**web, **package("tsc")).commands == (("npm", "run", "build"),)
+    both = found("requirements.txt", **web, **package("tsc", **parts)).commands
+    begin = [" ".join(one)[:11] for one in both]
+    assert begin == ["python3 -m ", "sh -c pytho", "npm install", "npm run bui"]
+
+
 def test_a_broken_procfile_is_refused_with_its_line() -> None:
     assert refused(Procfile="web: a\nb").message.startswith("Procfile:2 ")
 

@@ -10,8 +10,10 @@ from support import Project  # noqa: E402
 
 @pytest.fixture
 def server(request):
-    """A running server that can be made to die. Its addresses stay the same however often it is started."""
-    one = Mortal()
+    """A running server that can be made to die. Its addresses stay the same however often it is started. Which edge
+    serves it may be said by indirect parametrizing.
+    """
+    one = Mortal(getattr(request, "param", "embedded"))
     request.addfinalizer(one.destroy)
     one.start()
     return one

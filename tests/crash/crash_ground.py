@@ -25,8 +25,8 @@ class Mortal(Server):
     the same however often it is started.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, edge_driver: str = "embedded") -> None:
+        super().__init__(edge_driver=edge_driver)
         self.listen, self.edge = free_addresses(2)
 
     @property

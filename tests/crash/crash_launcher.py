@@ -23,6 +23,7 @@ from pathlib import Path
 from gitdeploy.cli import main
 from gitdeploy.git import notes, receive
 from gitdeploy.git.transaction import RefTransaction
+from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.slots import Environment
 from gitdeploy.service import maintenance, reconcile
 from gitdeploy.store import durable
@@ -124,6 +125,11 @@ for one, function in (
     (Batch, "commit"),
     (Trees, "materialise"),
     (Environment, "prepare"),
+    (Environment, "prepare_app"),
+    (driver, "start"),
+    (driver, "run"),
+    (driver, "scale"),
+    (driver, "drain"),
     (Environment, "retire"),
     (Environment, "remove"),
     (RefTransaction, "__enter__"),
@@ -135,7 +141,8 @@ for one, function in (
     wrap(one, function)
 wrap_ledger()
 wrap_renames()
-maintenance.EVERY["branches"] = reconcile._LOST = reconcile._FORGOTTEN = 1.0
+maintenance.EVERY |= {"apps": 1.0, "branches": 1.0}
+reconcile._LOST = reconcile._FORGOTTEN = 1.0
 serve.Wish = functools.partial(serve.Wish, grace=2.0)
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def start(app: App, spec: AppSpec, layout: Path) -> None:
         if record is not None:
             _check_same(app, record, resolved)
             return
-        Environment(app.home, app.site, app.env).prepare_app(app.slot, resolved)
+        Environment(app.home, app.site, app.env).prepare_app(app.slot, resolved, has_web=spec.has_web)
         durable.make_folder(app.logs)
         told = {"GITDEPLOY_SITE": app.site, "GITDEPLOY_ENV": app.env, "GITDEPLOY_RELEASE": app.slot}
         spec = replace(spec, environment={**told, **spec.environment})

@@ -111,9 +111,11 @@ class Capture:
             self._held = b""
 
     def close(self) -> None:
+        """The pipe goes too: each command that is run once has a name, and so a pipe, of its own."""
         asyncio.get_running_loop().remove_reader(self._fd)
         self.drain()
         os.close(self._fd)
+        self._pipe.unlink(missing_ok=True)
         self._log.close()
 
     def _take(self) -> bool:

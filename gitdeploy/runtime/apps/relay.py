@@ -23,6 +23,7 @@ QUIET = 0.5
 _MOST_QUIET = 5.0
 _BACKLOG = 2048
 _AT_ONCE = 64
+_PAUSE = 0.01
 
 
 class Backend(Protocol):
@@ -71,8 +72,11 @@ class Relay:
         while (now := time.monotonic()) < min(self._last + QUIET, begin + _MOST_QUIET):
             await asyncio.sleep(min(self._last + QUIET, begin + _MOST_QUIET) - now)
         path.unlink(missing_ok=True)
+        # Who found the path before it was taken away is refused from here on, and comes by another way. Those who
+        # were let in are taken, also when that has to wait for descriptors: what is closed with a queue loses it.
+        self._listener.shutdown(socket.SHUT_RD)
         while self._accept():
-            pass
+            await asyncio.sleep(_PAUSE)
         asyncio.get_running_loop().remove_reader(self._listener)
         self._listener.close()
         self._listener = None
@@ -104,7 +108,7 @@ class Relay:
                 loop = asyncio.get_running_loop()
                 loop.remove_reader(self._listener)
                 loop.call_later(0.1, self._resume)
-                return False
+                return True
             self._last = time.monotonic()
             task = asyncio.get_running_loop().create_task(self._serve(visitor))
             self._tasks.add(task)

@@ -137,6 +137,8 @@ async def _site(
             if tries > 1 or request.method not in ("GET", "HEAD") or Asked.of(request.headers).has_body:
                 return await _page(send, request, "no_answer", always)
         except (Unreachable, FileNotFoundError):
+            if slot.is_app and not slot.has_web:
+                return await _page(send, request, "no_web", always)
             if time.monotonic() > deadline:
                 return await _page(send, request, "unavailable", (*always, _RETRY_AFTER))
             await asyncio.sleep(_PAUSE)

@@ -22,6 +22,7 @@ _WORDS = {
         "Page not found",
         "There is no page at this address. It may have moved, or never been.",
     ),
+    "no_web": (404, "Nothing to see here", "This site works in the background: it has no pages."),
     "method": (405, "Not allowed", "This site is read with GET and HEAD; it takes nothing else."),
     "unavailable": (503, "Back in a moment", "The site cannot answer right now. Please try again."),
     "no_answer": (

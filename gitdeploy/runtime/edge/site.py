@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gitdeploy.domain.host import HostName
-from gitdeploy.domain.place import RECENT, RECENT_SLOTS
+from gitdeploy.domain.place import NO_WEB, RECENT, RECENT_SLOTS
 from gitdeploy.domain.serving import Kind, Rules
 from gitdeploy.errors import Invalid
 
@@ -31,6 +31,11 @@ class Slot:
     @property
     def root(self) -> str:
         return f"{self.folder}/root"
+
+    @property
+    def has_web(self) -> bool:
+        """False for an app that has no program for visitors."""
+        return not os.path.exists(f"{self.folder}/{NO_WEB}")  # noqa: PTH110 (as the others)
 
     @property
     def socket(self) -> str:
