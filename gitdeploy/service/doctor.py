@@ -13,6 +13,7 @@ from gitdeploy.domain.digest import Digest
 from gitdeploy.errors import GitdeployError
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.edge import driver
+from gitdeploy.service import slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release, unsettled
 from gitdeploy.service.teller import Teller
@@ -36,7 +37,19 @@ class Finding:
 
 def examine(ctx: Context) -> list[Finding]:
     found: list[Finding] = []
-    for check in (_git, _ledger, _events, _disk, _edge, _isolation, _certificates, _hooks, _switches, _live):
+    for check in (
+        _git,
+        _ledger,
+        _events,
+        _disk,
+        _edge,
+        _isolation,
+        _certificates,
+        _hooks,
+        _switches,
+        _apps,
+        _live,
+    ):
         found.extend(_tried(check, ctx))
     return found
 
@@ -145,6 +158,17 @@ def _hooks(ctx: Context) -> Iterator[Finding]:
 def _switches(ctx: Context) -> Iterator[Finding]:
     for one in unsettled(ctx):
         yield Finding("switch", "note", f"{one.site} {one.env} is being switched to r{one.release}")
+
+
+def _apps(ctx: Context) -> Iterator[Finding]:
+    """Every program of what is live runs and stays up."""
+    for one in ctx.ledger.environments.where(kind=("production", "named")):
+        for copy in slot.processes(ctx, one):
+            if copy.state in ("crashed", "waiting"):
+                yield Finding(
+                    "apps", "problem", f"{copy.name} of {one.site} {one.name} {copy.last}, {copy.restarts} times.",
+                    f"See: gitdeploy logs {one.site} --env {one.name} --process {copy.name}",
+                )  # fmt: skip
 
 
 def _live(ctx: Context) -> Iterator[Finding]:

@@ -185,3 +185,12 @@ def test_a_copy_that_is_taken_away_finishes_its_requests(slots: Slots) -> None:
     for one in threads:
         one.join()
     assert [status for status, _ in found] == [200] * 4
+
+
+def test_where_no_copy_is_wanted_nobody_is_kept_waiting(slots: Slots) -> None:
+    app = slots.healthy()
+    slots.driver.scale(app, {"web": 0})
+    door = dial(app)
+    door.settimeout(5)
+    assert door.recv(1) == b""
+    door.close()

@@ -185,6 +185,24 @@ def test_apps_answer_while_the_daemon_is_killed_and_are_known_again(server, shop
     assert server.get("blog").text == "one r1 plain"
 
 
+def test_the_doctor_names_a_program_that_does_not_stay_up(server, shop):
+    shop.write(
+        "Procfile", "web: exec python3 app.py\nworker: test ! -e $GITDEPLOY_DATA/ill && exec sleep 3600\n"
+    )
+    shop.commit("with a worker")
+    assert shop.push("main").ok
+    assert not [one for one in server.facts("doctor") if one["name"] == "apps"]
+    (server.home / "sites/blog/production/data/ill").touch()
+    worker = next(one for one in server.facts("ps", "blog") if one["name"] == "worker.1")
+    os.kill(worker["pid"], 9)
+
+    def told() -> list[str]:
+        facts = json.loads(server.cli("doctor", "--json", check=False).stdout)
+        return [one["said"] for one in facts if one["name"] == "apps"]
+
+    eventually(lambda: any("worker.1 of blog production ended" in one for one in told()))
+
+
 def test_a_killed_keeper_is_followed_by_another(server, shop):
     (before,) = server.facts("ps", "blog")
     record = server.home / "sites/blog/production/slots/r1/state.json"

@@ -143,7 +143,7 @@ class Relay:
 
     async def _reach(self) -> tuple[Backend, socket.socket] | None:
         until = time.monotonic() + PATIENCE
-        while True:
+        while self.backends:
             changed = self._changed
             for _ in range(len(self.backends)):
                 self._next += 1
@@ -162,3 +162,4 @@ class Relay:
                 return None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), left)
+        return None
