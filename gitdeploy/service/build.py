@@ -224,8 +224,7 @@ def _run(ctx: Context, wanted: Wanted, work: Work, job: Job) -> Made:
     except BaseException as error:
         _over(ctx, row, error, time.monotonic() - started)
         raise
-    if work.recipe.kind != APP:
-        _show_permalink(ctx, row, published.fresh)
+    _show_permalink(ctx, row, published.fresh)
     return Made(row, reused=False, fresh=published.fresh)
 
 
@@ -283,6 +282,9 @@ def _over(ctx: Context, row: Build, error: BaseException, seconds: float) -> Non
 
 
 def _show_permalink(ctx: Context, row: Build, fresh: frozenset[Digest]) -> None:
+    """An app has none: its files are not for visitors."""
+    if json.loads(row.recipe)["kind"] == APP:
+        return
     live = ctx.ledger.releases.one(site=row.site, env=PRODUCTION, state="live")
     serving.show(ctx, row, live, fresh, label=build_label(row.id))
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitdeploy.build import builder
-from gitdeploy.build.detect import detect
+from gitdeploy.build.detect import detect, with_procfile
 from gitdeploy.build.run import Cancel
 from gitdeploy.domain import settings as app_file
 from gitdeploy.domain.digest import Digest
@@ -117,7 +117,7 @@ class Workshop:
     def _make(self, seen: WorkingFolder, place: Path, log: Write, cancel: Cancel) -> int:
         if seen.list(app_file.FILE):
             raise Invalid(f"{app_file.FILE} is a folder, and should be a file.", "Rename it.")
-        settings = app_file.parse(seen.read(app_file.FILE))
+        settings = with_procfile(seen, app_file.parse(seen.read(app_file.FILE)))
         recipe = detect(seen, settings)
         if recipe.kind == APP:
             raise Invalid(

@@ -118,7 +118,7 @@ def test_of_an_app_that_forks_nothing_is_left(slots: Slots) -> None:
 
 def test_what_a_program_left_running_ends_before_it_is_started_again(slots: Slots) -> None:
     line = "trap '' TERM; setsid sleep 3601 & echo started; sleep 0.2; exit 1"
-    app = slots.start(None, worker=line)
+    app = slots.start(None, worker=Program(line, stop_timeout=1))
     until(lambda: slots.log(app, "worker.1").count("| started") >= 3)
     assert len([pid for pid in processes() if is_sleeper(pid, app)]) <= 1
     slots.driver.drain(app)
@@ -143,6 +143,7 @@ def test_draining_twice_and_what_is_gone_is_fine(slots: Slots) -> None:
     slots.driver.drain(app)
 
 
+@pytest.mark.soak
 def test_fifty_releases_later_nothing_has_piled_up(slots: Slots) -> None:
     layout = slots.layout()
     for number in range(50):

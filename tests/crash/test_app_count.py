@@ -15,7 +15,7 @@ MORE = 6
 """Descriptors that may have been added: a thread opens the ledger at its first use, an edge keeps a few connections."""
 
 
-@pytest.mark.parametrize("server", ["embedded", "caddy"], indirect=True)
+@pytest.mark.parametrize("server", ["embedded", pytest.param("caddy", marks=pytest.mark.soak)], indirect=True)
 @pytest.mark.parametrize("releases", [8, pytest.param(50, marks=pytest.mark.soak)])
 def test_nothing_piles_up(server, app, releases):  # noqa: F811
     for turn in range(3):

@@ -51,6 +51,8 @@ def test_an_app_goes_live_by_a_push_and_back_by_another(server, shop):
     write(shop, "two")
     assert shop.push("HEAD:feature/x").ok
     assert server.get("feature-x--blog").text == "two r2 plain"
+    builds = [one["id"].lower().replace("_", "-") for one in server.facts("builds", "blog")]
+    assert all(server.get(f"{build}--blog", "/app.py").status == 404 for build in builds)
     assert server.get("blog").text == "one r1 plain"
     pushed = shop.push("main")
     assert pushed.ok and "reused" in pushed.out and "healthy in" in pushed.out, pushed.out

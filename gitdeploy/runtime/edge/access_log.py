@@ -86,7 +86,7 @@ class Log:
         self._size = os.fstat(self._fd).st_size
 
     def _rotate(self) -> None:
-        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")
         self._path.rename(self._path.with_name(f"access-{moment}.log"))
         os.close(self._fd)
         self._open()
