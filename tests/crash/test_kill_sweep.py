@@ -46,6 +46,7 @@ def test_a_rollback(server, project):
     assert sweep_production(server, project, push, prepare, moves_main=False) > 10
 
 
+@pytest.mark.soak
 def test_a_preview_is_built_and_shown_once_it_was_accepted(server, project):
     for number in itertools.count(1):
         page = fresh_page(project)
@@ -76,6 +77,7 @@ def test_a_preview_is_built_and_shown_once_it_was_accepted(server, project):
     assert number > 20
 
 
+@pytest.mark.soak
 def test_a_deleted_branch_takes_its_preview_with_it(server, project):
     for number in itertools.count(1):
         page = fresh_page(project)

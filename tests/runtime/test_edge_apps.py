@@ -471,6 +471,7 @@ def test_an_app_that_stays_away_is_a_clean_503(site: Site, run: Run) -> None:
         assert b"Back in a moment" in answer.body
 
 
+@pytest.mark.soak
 def test_two_hundred_switches_of_an_app_under_load_lose_and_mix_nothing(site: Site, tmp_path: Path) -> None:
     """Each new release is a process of its own; the old one leaves the moment it has been followed."""
     current = run_app(site, "b", "0")
