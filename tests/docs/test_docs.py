@@ -139,7 +139,7 @@ def _places() -> list[str]:
 
 
 def _registries() -> set[str]:
-    """The hosts that pip and npm are told of here, when they are not the public ones."""
+    """The hosts that pip and npm are told of here."""
     told = [
         value
         for name, value in os.environ.items()
@@ -151,5 +151,4 @@ def _registries() -> set[str]:
         told += [value for section in settings.sections() for value in settings[section].values()]
     for path in (Path.home() / ".npmrc", Path("/etc/npmrc")):
         told += path.read_text().splitlines() if path.exists() else []
-    hosts = set(re.findall(r"https?://(?:[^/@\s]*@)?([a-z0-9][a-z0-9.-]*\.[a-z0-9.-]+)", " ".join(told)))
-    return {host for host in hosts if not host.endswith(("pypi.org", "npmjs.org", "pythonhosted.org"))}
+    return set(re.findall(r"https?://(?:[^/@\s]*@)?([a-z0-9][a-z0-9.-]*\.[a-z0-9.-]+)", " ".join(told)))
