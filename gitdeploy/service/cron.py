@@ -37,8 +37,12 @@ class Cron:
         self._seen = now
         for release in ctx.ledger.releases.where(state="live", serves="app"):
             env = ctx.ledger.environments.get(release.site, release.env)
-            if env is not None and env.kind != "preview":
+            if env is None or env.kind == "preview":
+                continue
+            try:
                 _begin(ctx, env, release, now)
+            except GitdeployError as error:  # one damaged site does not stop the others
+                log.error("%s %s: %s", env.site, env.name, error.message)
 
 
 def _begin(ctx: Context, env: Environment, release: Release, minute: datetime) -> None:

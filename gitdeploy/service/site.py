@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from gitdeploy.domain.names import PRODUCTION, SiteName, build_label, host
+from gitdeploy.domain.names import PRODUCTION, SiteName, host
 from gitdeploy.domain.role import EVERY_SITE, Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Busy, Refused
@@ -129,10 +129,6 @@ def describe(ctx: Context, site: Site) -> dict[str, Any]:
         "domains": [ctx.domain_url(one.host) for one in domains.listing(ctx, site)],
         "live": {"release": live.name, "commit": live.commit, "artifact": live.artifact} if live else None,
     }
-
-
-def permalink(ctx: Context, site: str, build: str) -> str:
-    return ctx.url(site, build_label(build))
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import select
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 _CHUNK = 64 * 1024
@@ -28,7 +29,7 @@ def join(
     other.resume()
 
 
-class _Side:
+class _Side(ABC):
     peer: _Side
 
     def __init__(self, door: socket.socket, over: Callable[[], None]) -> None:
@@ -82,26 +83,13 @@ class _Side:
             if self.peer.is_closed:
                 self._over()
 
+    @abstractmethod
     def refuse(self) -> None:
-        """The app takes nothing more. What it has answered may still be on the way, and is read to its end."""
-        if self._unsent:
-            self._unsent = b""
-            self._loop.remove_writer(self._fd)
-        self.peer.discard()
-        self.resume()
-        if self._has_ended:
-            self.break_off()
+        """It takes nothing more."""
 
+    @abstractmethod
     def break_off(self) -> None:
-        """The app has gone, perhaps before it read everything: the visitor still gets what it answered."""
-        self.close()
-        self.peer.linger()
-
-    def discard(self) -> None:
-        raise NotImplementedError
-
-    def linger(self) -> None:
-        raise NotImplementedError
+        """It has gone."""
 
     def ended(self) -> None:
         """It has sent everything: pass that on."""
@@ -150,6 +138,8 @@ class _Side:
 class _App(_Side):
     """The side that answers."""
 
+    peer: _Visitor
+
     def __init__(
         self, door: socket.socket, over: Callable[[], None], answered: Callable[[bytes], None]
     ) -> None:
@@ -164,9 +154,21 @@ class _App(_Side):
         self._tell(b"")
         super().ended()
 
+    def refuse(self) -> None:
+        """The app takes nothing more. What it has answered may still be on the way, and is read to its end."""
+        if self._unsent:
+            self._unsent = b""
+            self._loop.remove_writer(self._fd)
+        self.peer.discard()
+        self.resume()
+        if self._has_ended:
+            self.break_off()
+
     def break_off(self) -> None:
+        """The app has gone, perhaps before it read everything: the visitor still gets what it answered."""
         self._tell(b"")
-        super().break_off()
+        self.close()
+        self.peer.linger()
 
     def _tell(self, begin: bytes) -> None:
         if self._answered is not None:
