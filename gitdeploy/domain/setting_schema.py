@@ -191,6 +191,10 @@ class Settings:
         said = {name: Process(command) for name, command in procfile.items()}
         return replace(self, processes={**said, **self.processes})
 
+    def of(self, env: str) -> Environment | None:
+        """What is said of production or a named environment; None for a preview."""
+        return self.production if env == "production" else self.environments.get(env)
+
     @property
     def policy(self) -> Policy:
         return Policy(self.production, self.environments, self.preview)

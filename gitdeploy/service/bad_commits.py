@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.release import BAD, Release
 from gitdeploy.domain.revert import REVERTS, reverted
 from gitdeploy.domain.site import Site
@@ -51,7 +50,7 @@ def refuse_held(
     about to go live, and that somebody let it is written down.
     """
     settings = policy.of_site(ctx.site(site.name), ctx.repository(site.name))
-    own = settings.production if env == PRODUCTION else settings.environments.get(env)
+    own = settings.of(env)
     if own is None or not own.hold_after_rollback:
         return
     found = returning(ctx, site, env, commit)

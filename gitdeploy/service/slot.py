@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gitdeploy.domain import release as rules
 from gitdeploy.domain.app import AppSpec, Check
 from gitdeploy.domain.config import PREVIEW
 from gitdeploy.domain.environment import Environment
-from gitdeploy.domain.names import PRODUCTION, host
+from gitdeploy.domain.names import host
 from gitdeploy.domain.release import Release
 from gitdeploy.errors import Failed, GitdeployError, NotFound
 from gitdeploy.runtime.apps import driver
@@ -49,10 +51,14 @@ def make_ready(ctx: Context, env: Environment, release: Release, proven: Proven,
         _start(ctx, env, release, proven, teller)
     else:
         teller.detail(f"the processes of {release.slot} are still started")
-    check = Check.from_json(
-        proven.settings.get("health", {}), host=host(env.site, ctx.server.domain, label=env.label)
+    return driver.wait_healthy(app, health_check(ctx, env, proven.settings))
+
+
+def health_check(ctx: Context, env: Environment, settings: Mapping[str, Any]) -> Check:
+    """What an app has to answer in an environment, by the settings that were signed with it."""
+    return Check.from_json(
+        settings.get("health", {}), host=host(env.site, ctx.server.domain, label=env.label)
     )
-    return driver.wait_healthy(app, check)
 
 
 def keep(ctx: Context, env: Environment) -> None:
@@ -60,8 +66,9 @@ def keep(ctx: Context, env: Environment) -> None:
     lane of `env`, or before anything moves.
     """
     live = live_release(ctx, env.site, env.name)
-    wanted = {live.slot, *_warm_slots(ctx, env, live)} if live is not None else set()
+    wanted = {live.slot} if live is not None else set()
     if live is not None and live.serves == "app":
+        wanted |= _warm_slots(ctx, env, live)
         _start_again(ctx, env, live)
     for app in driver.running(ctx.home, env.site, env.folder):
         if app.slot not in wanted:
@@ -169,7 +176,7 @@ def _start_again(ctx: Context, env: Environment, live: Release) -> None:
 def _warm_slots(ctx: Context, env: Environment, live: Release) -> set[str]:
     """The slots of the last `keep_warm` other releases that served."""
     settings = policy.of_site(ctx.site(env.site), ctx.repository(env.site))
-    own = settings.production if env.name == PRODUCTION else settings.environments.get(env.name)
+    own = settings.of(env.name)
     slots: list[str] = []
     if own is None or not own.keep_warm:
         return set()

@@ -10,15 +10,13 @@ import logging
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from gitdeploy.domain.app import Check
 from gitdeploy.domain.environment import Environment
-from gitdeploy.domain.names import PRODUCTION, host
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.target import Previous
 from gitdeploy.errors import GitdeployError
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
-from gitdeploy.service import policy, serving
+from gitdeploy.service import policy, serving, slot
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
 from gitdeploy.store import clock
@@ -61,15 +59,14 @@ class Watch:
 
 def _window(ctx: Context, env: Environment) -> int:
     settings = policy.of_site(ctx.site(env.site), ctx.repository(env.site))
-    own = settings.production if env.name == PRODUCTION else settings.environments.get(env.name)
+    own = settings.of(env.name)
     return own.watch if own is not None else 0
 
 
 def _trouble(ctx: Context, env: Environment, release: Release, ends: datetime) -> str:
     """Why it has to go back; "" when its window ended, or it is no longer live, or the server stops."""
     app = App(ctx.home, env.site, env.folder, release.slot)
-    said = host(env.site, ctx.server.domain, label=env.label)
-    check = Check.from_json(serving.settings(ctx, release).get("health", {}), host=said)
+    check = slot.health_check(ctx, env, serving.settings(ctx, release))
     failed = 0
     while datetime.now(UTC) < ends and not ctx.queue.stopping.wait(_PAUSE):
         now = ctx.ledger.releases.get(release.id)
