@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from gitdeploy.data.url import parse
 from gitdeploy.domain.schema import Column, Schema, Table
 from gitdeploy.domain.snapshot import Count, Facts
 from gitdeploy.errors import Failed
+from gitdeploy.user import User, files_as
 
 FILE = "database.sqlite"
 _PATIENCE = 30.0  # seconds that a lock of a writer is waited for
@@ -22,18 +24,24 @@ _STEP = 4096  # pages copied at a time
 
 
 class Sqlite:
+    """`user` is who writes to the databases, if that is not us: they are opened with no more rights than that."""
+
     name = "sqlite"
+
+    def __init__(self, user: User | None = None) -> None:
+        self._user = user
 
     @contextlib.contextmanager
     def instant(self, url: str) -> Iterator[SqliteInstant]:
         with contextlib.ExitStack() as opened, told():
-            live = opened.enter_context(connect(url))
-            live.execute("BEGIN")
-            live.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on it is fixed
+            with files_as(self._user):
+                live = opened.enter_context(connect(url))
+                live.execute("BEGIN")
+                live.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on it is fixed
             yield SqliteInstant(live, opened)
 
     def schema(self, url: str) -> Schema:
-        with connect(url) as connection, told():
+        with files_as(self._user), connect(url) as connection, told():
             return read_schema(connection)
 
     def load(self, url: str, folder: Path) -> None:
@@ -68,7 +76,8 @@ def connect(url: str) -> Iterator[sqlite3.Connection]:
     """Raises Failed. A database that nobody has made yet is an empty one."""
     path = parse(url).path
     try:
-        connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+        where = f"{path.as_uri()}?mode=rw" if os.path.lexists(path) else ":memory:"
+        connection = sqlite3.connect(where, uri=True, timeout=_PATIENCE, isolation_level=None)
     except sqlite3.Error as error:
         raise Failed(f"The database {path.name} cannot be opened: {error}.") from error
     with contextlib.closing(connection):

@@ -6,7 +6,8 @@ import json
 import logging
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from gitdeploy.data.engine import Engine, Server
@@ -20,6 +21,7 @@ from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.schema import Change, KnownSchema, Schema, difference
 from gitdeploy.errors import Failed, GitdeployError, Invalid
+from gitdeploy.runtime.apps.driver import app_user
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service.context import Context
 from gitdeploy.store import clock
@@ -27,7 +29,9 @@ from gitdeploy.store import clock
 log = logging.getLogger("gitdeploy.database")
 
 SERVERS: Mapping[str, Server] = {"postgres": Postgres()}
-ENGINES: Mapping[str, Engine] = {**SERVERS, "sqlite": Sqlite()}
+ENGINES: Mapping[str, Engine] = {**SERVERS, "sqlite": Sqlite(app_user())}
+CLOSED = Sqlite()
+"""For SQLite's files where no app can get at them."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,15 @@ class Held:
     @property
     def engine(self) -> Engine:
         return ENGINES[names.engine(self.name)]
+
+    def in_folder(self, folder: Path) -> Held:
+        """The same SQLite database in another data folder."""
+        return replace(self, url=f"sqlite:///{folder}/{names.path(self.name)}")
+
+    def url_with(self, suffix: str) -> str:
+        """The URL of the one whose name has `suffix` behind it."""
+        mine = parse(self.url)
+        return str(mine.of(mine.name + suffix))
 
     @property
     def server(self) -> Server | None:

@@ -24,6 +24,7 @@ from gitdeploy.service import build as builds
 from gitdeploy.service import config as configs
 from gitdeploy.service import environment as environments
 from gitdeploy.service.context import Context
+from gitdeploy.service.exchange import Exchange
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.queue import HUNG_UP
 from gitdeploy.service.switch import Plan, switch
@@ -142,6 +143,14 @@ def rollback(ctx: Context, ask: Ask, target: Target) -> Release:
     return _go_live(ctx, ask, env, made, None, "rollback", goal=goal, config=config)
 
 
+def go_live_with(ctx: Context, ask: Ask, env: Environment, goal: Release, brings: Exchange) -> Release:
+    """The build of `goal` goes live together with other data, through the same switch."""
+    build = ctx.ledger.builds.get(goal.build)
+    if build is None or not serving.stored(ctx, build):
+        raise Failed(f"The files of {goal.name} are no longer stored.", "Restore the data alone.")
+    return _go_live(ctx, ask, env, builds.Made(build, reused=True), None, "restore", goal=goal, brings=brings)
+
+
 def configure(
     ctx: Context, actor: Actor, site: Site, scope: str, put: Config, removed: Iterable[str], teller: Teller
 ) -> tuple[ConfigVersion, list[Release]]:
@@ -197,6 +206,7 @@ def _go_live(
     config: int | None = None,
     moves: tuple[Update, ...] = (),
     still: Callable[[], None] = lambda: None,
+    brings: Exchange | None = None,
 ) -> Release:
     live = live_release(ctx, ask.site.name, env.name)
     serving.say_artifact(ctx, made.build, made.reused, ask.teller)
@@ -210,7 +220,7 @@ def _go_live(
         env=env, kind=kind, build=made.build, commit=goal.commit if goal else commit.id if commit else "",
         subject=goal.subject if goal else commit.subject if commit else "", actor=ask.actor, reason=ask.reason,
         origin=goal.origin if goal else None, moves=moves, fresh=made.fresh, config=config, gone=ask.gone,
-        still=still,
+        still=still, brings=brings,
     )  # fmt: skip
     return switch(ctx, plan, ask.teller)
 

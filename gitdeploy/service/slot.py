@@ -135,6 +135,16 @@ def data_folder(ctx: Context, env: Environment, number: int) -> Path:
     return folder.resolve()
 
 
+def give_all(folder: Path) -> None:
+    """Make a folder that is closed to others, and all below it, belong to whoever runs apps; itself last."""
+    user = driver.app_user()
+    if user is not None:
+        for above, _, files in os.walk(folder, topdown=False):
+            for name in files:
+                os.chown(os.path.join(above, name), user.uid, user.gid, follow_symlinks=False)  # noqa: PTH118
+            os.chown(above, user.uid, user.gid)
+
+
 def config_number(ctx: Context, env: Environment) -> int:
     """Today's configuration of an environment; 0 when nothing is set."""
     found = config.newest(ctx, env.site, config_scope(env))

@@ -44,9 +44,15 @@ class Store:
         self._proof = Proof(self._blobs, self._manifests, self.keys)
 
     def publish(
-        self, files: Iterable[NewFile], *, base: Manifest | None, removed: Iterable[TreePath]
+        self,
+        files: Iterable[NewFile],
+        *,
+        base: Manifest | None,
+        removed: Iterable[TreePath],
+        like: Manifest | None = None,
     ) -> Published:
-        """Store the artifact that is `base` without the paths `removed` and with `files` put in it.
+        """Store the artifact that is `base` without the paths `removed` and with `files` put in it. What is stored is
+        how it differs from `like`, where that is not `base`.
 
         Raises Invalid, naming the path, for a tree that cannot be (`Manifest.changed`, `Manifest.resolved`),
         NotFound when `base` is no longer stored, Failed when the disk is full; then nothing is published.
@@ -54,7 +60,7 @@ class Store:
         hold = self._holds.open()
         if base is None:
             return self._publisher.whole(hold, files, like=None)
-        return self._publisher.changes(hold, files, base, removed)
+        return self._publisher.changes(hold, files, base, removed, like)
 
     def publish_whole(self, files: Iterable[NewFile], *, like: Manifest | None) -> Published:
         """Store the artifact that is exactly `files`. `like`, one that resembles it, saves work and disk.
@@ -108,6 +114,10 @@ class Store:
     def stated(self, artifact: Digest, build_id: str) -> Statement:
         """What was signed, the signature checked and nothing else. Raises NotProven."""
         return self._proof.stated(artifact, build_id)
+
+    def check(self, artifact: Digest) -> Manifest:
+        """Read every byte of an artifact, signed or not; raises NotProven, naming the file."""
+        return self._proof.check(artifact)
 
     def glance(self, artifact: Digest) -> None:
         """A quick look at every file of an artifact; see `Proof.glance`."""

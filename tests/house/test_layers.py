@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "store": {"errors", "process", "domain"},
     "git": {"errors", "process", "domain", "store"},
     "build": {"errors", "process", "user", "cgroup", "domain", "store"},
-    "data": {"errors", "process", "domain", "store"},
+    "data": {"errors", "process", "user", "domain", "store"},
     "runtime": {"errors", "process", "user", "cgroup", "resources", "domain", "store"},
     "service": {"errors", "process", "resources", "domain", "store", "git", "build", "data", "runtime"},
     "web": {"errors", "process", "resources", "domain", "store", "git", "runtime", "service"},

@@ -68,7 +68,7 @@ CREATE TABLE heads (
 CREATE TABLE switches (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, "release" INTEGER NOT NULL, old_slot TEXT, new_slot TEXT NOT NULL, refs TEXT NOT NULL,
-  phase TEXT NOT NULL, created_at TEXT NOT NULL
+  phase TEXT NOT NULL, created_at TEXT NOT NULL, data TEXT NOT NULL
 );
 CREATE INDEX switches_by_phase ON switches (phase, site, env);
 CREATE TABLE domains (
