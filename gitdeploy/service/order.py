@@ -57,7 +57,7 @@ def carry_out(
     ask = release.Ask(
         actor=actor.name, site=site, env=options.env or PRODUCTION, reason=options.reason,
         dry_run=options.dry_run, no_cache=options.no_cache, config=options.config,
-        teller=teller, gone=stop,
+        snapshot=options.snapshot, force_schema=options.force_schema, teller=teller, gone=stop,
     )  # fmt: skip
     match verb:
         case "rollback":
@@ -67,7 +67,8 @@ def carry_out(
         case "redeploy":
             made = release.redeploy(ctx, ask, targets.parse(target))
         case "snapshot":
-            snapshot.take(ctx, actor, site, target, teller, label=options.reason)
+            env = history.environment_of(ctx, site, target)
+            snapshot.take(ctx, actor, env, teller, label=options.reason)
             return None
         case "restore":
             taken = snapshot.find(ctx, site, target)

@@ -15,7 +15,6 @@ from gitdeploy.data import capture
 from gitdeploy.data.capture import Source
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.environment import Environment
-from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
@@ -23,7 +22,7 @@ from gitdeploy.domain.snapshot import LABEL_MAX, Facts, Snapshot
 from gitdeploy.domain.switch import SwitchRecord
 from gitdeploy.errors import Failed, Invalid, NotFound, NotProven
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import history, serving, slot
+from gitdeploy.service import serving, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import CLOSED, Held
 from gitdeploy.service.exchange import Exchange
@@ -40,19 +39,17 @@ PROOF = "__proof"
 def take(
     ctx: Context,
     actor: Actor,
-    site: Site,
-    env_name: str,
+    env: Environment,
     teller: Teller,
     *,
     label: str = "",
     pinned: bool = False,
 ) -> Snapshot:
     """Capture an environment because somebody asked, and prove it. Raises Failed, Refused below developer."""
-    env = history.environment_of(ctx, site, env_name)
-    actor.need(Role.DEVELOPER, site.name, f"take snapshots of {env.name}")
+    actor.need(Role.DEVELOPER, env.site, f"take snapshots of {env.name}")
     if len(label) > LABEL_MAX:
         raise Invalid(f"The label has {len(label)} characters.", f"At most {LABEL_MAX} are kept.")
-    with ctx.lanes.of(site.name, env.name).data.hold(f"{actor.name}'s snapshot", teller, lambda: False):
+    with ctx.lanes.of(env.site, env.name).data.hold(f"{actor.name}'s snapshot", teller, lambda: False):
         taken = capture_now(ctx, env, actor.name, teller, cause="asked", label=label, pinned=pinned)
         return prove(ctx, taken, teller)
 
@@ -125,9 +122,9 @@ def prove(ctx: Context, snapshot: Snapshot, teller: Teller) -> Snapshot:
     return proven
 
 
-def listing(ctx: Context, site: Site, env: str = "") -> list[Snapshot]:
+def listing(ctx: Context, site: Site, env: Environment | None = None) -> list[Snapshot]:
     """Newest first."""
-    where: dict[str, Any] = {"env": history.environment_of(ctx, site, env).name} if env else {}
+    where: dict[str, Any] = {"env": env.name} if env else {}
     return ctx.ledger.snapshots.where(site=site.name, order="number DESC", **where)
 
 
@@ -233,11 +230,11 @@ def _files(manifest: Any) -> int:
 
 
 def _prove_database(ctx: Context, snapshot: Snapshot, name: str, expected: Facts, folder: Path) -> None:
-    env = history.environment_of(ctx, ctx.site(snapshot.site), snapshot.env or PRODUCTION)
-    _, held = kept(ctx, env)
+    env = ctx.ledger.environments.get(snapshot.site, snapshot.env)
+    _, held = kept(ctx, env) if env else (None, [])
     one = next((one for one in held if one.name == name), None)
     if one is None:
-        raise NotProven(f"{env.name} has no database {name} any more to compare {snapshot.name} with.")
+        raise NotProven(f"{snapshot.env} has no database {name} any more to compare {snapshot.name} with.")
     server = one.server
     suffix = f"{PROOF}{snapshot.number}"
     url = server.beside(one.admin, one.url, suffix) if server else f"sqlite:///{folder / 'proof.db'}"

@@ -24,13 +24,13 @@ from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION, host
 from gitdeploy.domain.refs import ZERO, Update
-from gitdeploy.domain.release import NOTED, Release
+from gitdeploy.domain.release import FORWARD, NOTED, Release
 from gitdeploy.domain.switch import SwitchRecord
 from gitdeploy.errors import Busy, GitdeployError
 from gitdeploy.git import notes
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import exchange, incident, journal, serving, slot
+from gitdeploy.service import exchange, incident, journal, serving, slot, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.exchange import Exchange
 from gitdeploy.service.journal import live_release
@@ -45,8 +45,8 @@ log = logging.getLogger("gitdeploy.switch")
 class Plan:
     """What is to become true. `moves` are refs of the push that move together with the pointer; `fresh` are
     blobs that this very request wrote, so their bytes need no second reading. `config` is the number of the
-    configuration to run with, None for today's. `brings` is data that takes the place of today's. `still` raises
-    what speaks against it by then.
+    configuration to run with, None for today's. `brings` is data that takes the place of today's. With `snapshot`
+    what is there is captured and proven first. `still` raises what speaks against it by then.
     """
 
     env: Environment
@@ -61,6 +61,7 @@ class Plan:
     fresh: frozenset[Digest] = frozenset()
     config: int | None = None
     brings: Exchange | None = None
+    snapshot: bool = False
     gone: Callable[[], bool] = field(default=lambda: False)
     still: Callable[[], None] = field(default=lambda: None)
 
@@ -81,6 +82,7 @@ def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
         record: SwitchRecord | None = None
         try:
             Routes(ctx.home).add(host(site, ctx.server.domain, label=env.label), site, env.folder)
+            _capture_before(ctx, plan, release, proven, teller)
             if plan.brings is None or not plan.brings.databases:
                 release = slot.make_ready(ctx, env, release, proven, teller)
             record = journal.begin(ctx, release, place, _updates(ctx, plan, release), plan.brings)
@@ -147,6 +149,25 @@ def _reserve(ctx: Context, plan: Plan, live: Release | None, is_app: bool) -> Re
         return ctx.ledger.releases.add(
             replace(release, slot=slot.warm(ctx, plan.env, release) or release.slot)
         )
+
+
+def _capture_before(ctx: Context, plan: Plan, release: Release, proven: Proven, teller: Teller) -> None:
+    """A release command may do anything to the databases, so there is a way back before it runs; it is proven later, in
+    nobody's way, unless somebody asked for it.
+    """
+    migrates = (
+        plan.kind in FORWARD and "release" in proven.settings["processes"] and plan.env.kind != "preview"
+    )
+    live = live_release(ctx, plan.env.site, plan.env.name)
+    if (
+        live is None
+        or live.serves != "app"
+        or not (plan.snapshot or (migrates and snapshot.kept(ctx, plan.env)[1]))
+    ):
+        return
+    taken = snapshot.capture_now(ctx, plan.env, plan.actor, teller, cause=f"before {release.name}")
+    if plan.snapshot:
+        snapshot.prove(ctx, taken, teller)
 
 
 def _with_databases(

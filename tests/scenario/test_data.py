@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from pathlib import Path
 
@@ -137,6 +138,53 @@ def test_a_damaged_snapshot_is_refused_before_anything_is_touched(book):
         assert len(book.server.facts("snapshot", "list", book.site)) == 1
     finally:
         blob.unlink()
+
+
+def test_a_rollback_goes_across_what_was_only_added(book):
+    book.write("two", "ALTER TABLE notes ADD COLUMN author VARCHAR(80)")
+    book.push("main")
+    book.post("note/hello")
+    said = book.push("HEAD:rollback/previous").out
+    assert "column notes.author was added" in said
+    assert book.page() == "one hello "
+
+
+def test_a_rollback_across_what_was_dropped_is_refused_and_says_what_to_do(book):
+    book.write("two", "ALTER TABLE notes ADD COLUMN author VARCHAR(80)")
+    book.push("main")
+    book.post("note/hello")
+    before = book.server.facts("live", book.site)
+    book.write("three", "ALTER TABLE notes DROP COLUMN author")
+    book.push("main")
+    book.post("note/later")
+    refused = book.project.push("HEAD:rollback/previous")
+    assert not refused.ok and "column notes.author was dropped" in refused.out
+    assert "snapshot restore --code" in refused.out and "notes +1" in refused.out
+    assert book.page() == "three hello,later "
+    name = re.search(rf"--code {book.site} (s[0-9]+)", refused.out)[1]
+    book.server.cli("snapshot", "restore", "--code", book.site, name, "--yes")
+    assert book.page() == "two hello "
+    assert book.server.facts("live", book.site)["artifact"] == before["artifact"]
+
+
+def test_a_rollback_can_be_forced_with_a_reason(book):
+    book.write("two", "CREATE TABLE extra (id INTEGER)")
+    book.push("main")
+    book.write("three", "DROP TABLE extra")
+    book.push("main")
+    assert "needs a reason" in book.project.push("-o", "force-schema", "HEAD:rollback/previous").out
+    assert "table extra was dropped" in book.project.push("HEAD:rollback/previous").out
+    book.push("-o", "force-schema", "-o", "reason=two does not use it", "HEAD:rollback/previous")
+    assert book.page() == "two  "
+
+
+def test_what_a_release_command_may_break_is_captured_first(book):
+    book.post("note/hello")
+    book.write("two", "DELETE FROM notes")
+    book.push("main")
+    assert book.page() == "two  "
+    (taken,) = book.server.facts("snapshot", "list", book.site)
+    assert taken["cause"] == "before r2" and taken["database"].popitem()[1]["rows"] == 1
 
 
 def _replaced(book: Book) -> list[str]:

@@ -40,16 +40,18 @@ class Restore(BaseModel):
 @router.get("/sites/{site}/snapshots")
 def listing(ctx: Ctx, site: ThisSite, env: str = "") -> list[dict[str, Any]]:
     """Every snapshot of a site or of one environment, newest first."""
-    return [views.snapshot(one) for one in snapshots.listing(ctx, site, env)]
+    chosen = history.environment_of(ctx, site, env) if env else None
+    return [views.snapshot(one) for one in snapshots.listing(ctx, site, chosen)]
 
 
 @router.post("/sites/{site}/snapshots")
 def take(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Take) -> Response:
     """Capture databases and files of an environment at one instant, and prove it by restoring it."""
-    who.need(Role.DEVELOPER, site.name, f"take snapshots of {body.env}")
+    env = history.environment_of(ctx, site, body.env)
+    who.need(Role.DEVELOPER, site.name, f"take snapshots of {env.name}")
 
     def run(teller: Teller) -> dict[str, Any]:
-        made = snapshots.take(ctx, who, site, body.env, teller, label=body.label, pinned=body.pinned)
+        made = snapshots.take(ctx, who, env, teller, label=body.label, pinned=body.pinned)
         return views.snapshot(made)
 
     return told(ctx, request, run)
