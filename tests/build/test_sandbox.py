@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import share_package
 
-import gitdeploy
 from gitdeploy import process
 from gitdeploy.build import sandbox
 from gitdeploy.build.sandbox import BUBBLEWRAP, NONE, PROCESSES, Place
@@ -100,10 +100,8 @@ def test_tools_are_shown_and_private_folders_are_not(tmp_path: Path) -> None:
 def anyones() -> Iterator[Path]:
     """A folder with the package in it, where somebody without any right can work."""
     top = Path(tempfile.mkdtemp(dir="/tmp"))
-    shutil.copytree(Path(gitdeploy.__file__).parent, top / "gitdeploy", ignore=lambda *_: ["__pycache__"])
     (top / "work").mkdir()
-    for path in (top, *top.rglob("*")):
-        path.chmod(0o777 if path.is_dir() else 0o644)
+    share_package(top)
     yield top
     shutil.rmtree(top)
 
