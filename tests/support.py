@@ -49,6 +49,15 @@ def share_package(top: Path) -> None:
         path.chmod(0o777 if path.is_dir() else 0o644)
 
 
+def without_bubblewrap(folder: Path) -> str:
+    """A PATH that has in `folder` all programs of the system but that one."""
+    folder.mkdir()
+    for program in (one for part in ("/usr/bin", "/usr/sbin") for one in Path(part).iterdir()):
+        if program.name != "bwrap" and not (folder / program.name).is_symlink():
+            (folder / program.name).symlink_to(program)
+    return str(folder)
+
+
 @dataclass
 class Page:
     status: int

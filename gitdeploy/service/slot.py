@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gitdeploy.domain import release as rules
-from gitdeploy.domain.app import AppSpec, Check
+from gitdeploy.domain.app import DATA, AppSpec, Check
 from gitdeploy.domain.config import PREVIEW
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import host
@@ -193,7 +193,7 @@ def _spec(ctx: Context, env: Environment, release: Release, proven: Proven) -> A
     found = config.at(ctx, env.site, scope, release.config)
     given = {name: one.value for name, one in found.items()}
     secrets = [name for name, one in found.items() if one.secret]
-    ours = {"GITDEPLOY_ENV": env.name, "GITDEPLOY_DATA": str(_data(ctx, env))}
+    ours = {"GITDEPLOY_ENV": env.name, DATA: _data(ctx, env)}
     return AppSpec.of(proven.settings["processes"], {**given, **ours}, secrets).scaled(json.loads(env.scale))
 
 
@@ -205,7 +205,7 @@ def _data(ctx: Context, env: Environment) -> str:
     if user is not None:
         os.chown(folder, user.uid, user.gid)
     folder.chmod(0o700)
-    return str(folder)
+    return str(folder.resolve())
 
 
 def _is_well(app: App) -> bool:

@@ -20,7 +20,7 @@ def test_an_app_is_healthy_as_soon_as_it_answers(slots: Slots) -> None:
     app = slots.start()
     said = slots.driver.wait_healthy(app, Check())
     assert said.startswith("healthy in ") and said.endswith(" s (GET / 200)")
-    assert get(app) == (200, f"{app.slot} {slots.pids(app)[0]}")
+    assert get(app) == (200, f"{app.slot} {slots.ports(app)[0]}")
     assert slots.driver.status(app).is_well
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import share_package
 
-from gitdeploy import process
+from gitdeploy import bubblewrap, process
 from gitdeploy.build import sandbox
 from gitdeploy.build.sandbox import BUBBLEWRAP, NONE, PROCESSES, Place
 from gitdeploy.process import Command
@@ -88,7 +88,7 @@ def test_tools_are_shown_and_private_folders_are_not(tmp_path: Path) -> None:
     entries = ["/usr/bin", "/bin", "", "bin", f"{tmp_path}/missing/bin"]
     entries += [f"{tmp_path}/opt/node/bin", f"{home}/.cargo/bin", f"{home}/.nvm/v20/bin", f"{home}/bin"]
     entries += [f"{home}/.pyenv/shims", f"{tmp_path}/opt/node/bin"]
-    assert sandbox.toolchains(":".join(entries), home) == [
+    assert bubblewrap.toolchains(":".join(entries), home) == [
         tmp_path / "opt/node",
         home / ".cargo/bin",
         home / ".nvm/v20",

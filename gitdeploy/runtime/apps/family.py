@@ -1,4 +1,4 @@
-"""Every process of a copy, however it forks: by control group where there is one, else by a mark."""
+"""Every process of a copy, however it forks: by control group where there is one, and by a mark."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from gitdeploy import cgroup, marks
+from gitdeploy import bubblewrap, cgroup, marks
 from gitdeploy.cgroup import Group
 
 MARK = "GITDEPLOY_COPY"
@@ -24,16 +24,25 @@ class Family:
     group: Group | None
 
     def pids(self) -> set[int]:
-        return self.group.pids() if self.group else marks.carrying(MARK, self.mark)
+        """By the mark also where there is a group: one that was started just now has yet to join it."""
+        return (self.group.pids() if self.group else set()) or marks.carrying(MARK, self.mark)
 
-    def signal(self, number: int) -> None:
-        marks.send(self.pids(), number)
+    def terminate(self) -> None:
+        """SIGTERM to the programs, not to bubblewrap around them: they would not be heard of again.
+
+        While there is nothing in it yet, there is nothing to finish, and nothing that would hear it.
+        """
+        inside = {pid for pid in self.pids() if not bubblewrap.surrounds(pid)}
+        if inside:
+            marks.send(inside, signal.SIGTERM)
+        else:
+            marks.end(self.pids, within=1.0)
 
     async def kill(self, *, within: float = 10.0) -> bool:
         """Kill all of them; true when nothing is left alive."""
         until = time.monotonic() + within
         while self.pids():
-            self.signal(signal.SIGKILL)
+            marks.send(self.pids(), signal.SIGKILL)
             if time.monotonic() > until:
                 return False
             await asyncio.sleep(_PAUSE)
