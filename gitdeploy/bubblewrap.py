@@ -52,9 +52,13 @@ def surrounds(pid: int) -> bool:
 
 
 def shown(path: Path, how: str = "--ro-bind") -> list[str]:
-    """Bind it where it is. Its parents are made first: those that bubblewrap makes are closed to other users."""
-    parents = [word for parent in reversed(path.parents[:-1]) for word in ("--dir", str(parent))]
-    return [*parents, how, str(path), str(path)]
+    """Bind it where it is."""
+    return [*_parents(path), how, str(path), str(path)]
+
+
+def covered(path: Path) -> list[str]:
+    """Nothing of what is there, but a place for what is shown in it."""
+    return [*_parents(path), "--tmpfs", str(path)]
 
 
 def toolchains(path: str, home: Path) -> list[Path]:
@@ -74,6 +78,11 @@ def toolchains(path: str, home: Path) -> list[Path]:
         if not any(shown.is_relative_to(other) for other in found):
             found.append(shown)
     return found
+
+
+def _parents(path: Path) -> list[str]:
+    """Made one by one: those that bubblewrap makes by itself are closed to other users."""
+    return [word for parent in reversed(path.parents[:-1]) for word in ("--dir", str(parent))]
 
 
 def _programs() -> Iterator[str]:

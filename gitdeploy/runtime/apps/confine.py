@@ -51,7 +51,7 @@ def _system() -> Iterator[str]:
             yield from bubblewrap.shown(path)
     for path in _CLOSED:
         if path.is_dir():
-            yield from ("--tmpfs", str(path))
+            yield from bubblewrap.covered(path)
     yield from ("--dir", "/var", "--symlink", "../run", "/var/run")
     yield from ("--perms", "1777", "--tmpfs", "/dev/shm")
     yield from ("--ro-bind-try", "/dev/log", "/dev/log")
@@ -70,7 +70,7 @@ def _private(sight: Sight) -> Iterator[str]:
     for path in tools:
         if path not in inner:
             yield from bubblewrap.shown(path)
-    yield from (*bubblewrap.shown(sight.home)[:-3], "--tmpfs", str(sight.home))
+    yield from bubblewrap.covered(sight.home)
     for path in (*inner, sight.layout):
         yield from bubblewrap.shown(path)
     for writable in (sight.own, sight.data):
