@@ -59,9 +59,7 @@ def _system() -> Iterator[str]:
 
 def _private(sight: Sight) -> Iterator[str]:
     for path in _TEMPORARY:
-        if sight.home.is_relative_to(
-            path
-        ):  # what is made for the home must not be made in the program's folder
+        if sight.home.is_relative_to(path):  # or the way to it would be made in the program's own folder
             yield from ("--perms", "1777", "--tmpfs", str(path))
         else:
             yield from ("--bind", str(sight.own / "tmp"), str(path))
