@@ -72,11 +72,11 @@ def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
         started = time.monotonic()
         live = live_release(ctx, site, env.name)
         proven = serving.prove(ctx, plan.build, live, plan.fresh)
-        release = _reserve(ctx, plan, proven.is_app)
+        release = _reserve(ctx, plan, live, proven.is_app)
         place = Place(ctx.home, site, env.folder)
         record: SwitchRecord | None = None
         try:
-            teller.detail(slot.make_ready(ctx, env, release, proven, teller))
+            release = slot.make_ready(ctx, env, release, proven, teller)
             Routes(ctx.home).add(host(site, ctx.server.domain, label=env.label), site, env.folder)
             record = journal.begin(ctx, release, place, _updates(ctx, plan, release))
             release = journal.move(ctx, env, release, record, place, teller)
@@ -116,7 +116,7 @@ def _refuse_if_gone_or_locked(ctx: Context, plan: Plan) -> None:
     plan.still()
 
 
-def _reserve(ctx: Context, plan: Plan, is_app: bool) -> Release:
+def _reserve(ctx: Context, plan: Plan, live: Release | None, is_app: bool) -> Release:
     config = slot.config_number(ctx, plan.env) if plan.config is None else plan.config
     with ctx.ledger.atomic():
         site = ctx.site(plan.env.site)
@@ -127,7 +127,7 @@ def _reserve(ctx: Context, plan: Plan, is_app: bool) -> Release:
             state="pending", commit=plan.commit, subject=plan.subject, build=plan.build.id,
             artifact=plan.build.artifact or "", actor=plan.actor, created_at=clock.now(),
             origin=plan.origin or number, reason=plan.reason, serves="app" if is_app else "files",
-            slot=f"r{number}", config=config if is_app else 0,
+            slot=f"r{number}", config=config if is_app else 0, data=live.data if live else 1,
         )  # fmt: skip
         return ctx.ledger.releases.add(
             replace(release, slot=slot.warm(ctx, plan.env, release) or release.slot)

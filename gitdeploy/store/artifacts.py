@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
 
 from gitdeploy.domain.digest import Digest
-from gitdeploy.domain.manifest import Manifest
+from gitdeploy.domain.manifest import NO_LINKS, Links, Manifest
 from gitdeploy.domain.statement import Statement
 from gitdeploy.domain.tree_path import TreePath
 from gitdeploy.store import layout
@@ -121,9 +121,9 @@ class Store:
         """The folder to serve `manifest` from. Without `serving` every folder of it is looked at again."""
         return self._trees.materialise(manifest, serving)
 
-    def lay_out(self, manifest: Manifest, folder: Path) -> None:
+    def lay_out(self, manifest: Manifest, folder: Path, links: Links = NO_LINKS) -> None:
         """Have `folder` hold exactly `manifest` as a tree of its own, for programs to run from: see `layout`."""
-        layout.lay_out(self._blobs, manifest, folder)
+        layout.lay_out(self._blobs, manifest, folder, links)
 
     def hold(self, *artifacts: Digest) -> Hold:
         """Keep stored artifacts and their trees from being collected until the hold is released."""
