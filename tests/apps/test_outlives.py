@@ -154,7 +154,7 @@ def test_a_full_disk_ends_nothing_that_runs(slots: Slots) -> None:
         (slots.home.logs / "apps/blog/production").symlink_to(small)
         get(app, "/say/100000")
         (app.folder / ".state.json").mkdir()  # where the next record would be written
-        first = slots.pids(app)[0]
+        first = slots.programs(app)[0]
         os.kill(first, signal.SIGKILL)
         until(lambda: not alive(first))
         assert get(app)[0] == 200
