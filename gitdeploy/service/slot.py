@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gitdeploy.domain import release as rules
-from gitdeploy.domain.app import AppSpec, Check
+from gitdeploy.domain.app import DATA, AppSpec, Check
 from gitdeploy.domain.config import PREVIEW
 from gitdeploy.domain.database import folders
 from gitdeploy.domain.environment import Environment
@@ -239,7 +239,7 @@ def _spec(ctx: Context, env: Environment, release: Release, proven: Proven, held
     urls = database.told(held)
     given = {name: one.value for name, one in found.items()}
     secrets = {*urls, *(name for name, one in found.items() if one.secret)}
-    ours = {"GITDEPLOY_ENV": env.name, "GITDEPLOY_DATA": str(data_folder(ctx, env, release.data))}
+    ours = {"GITDEPLOY_ENV": env.name, DATA: str(data_folder(ctx, env, release.data))}
     variables = {**urls, **given, **ours}
     return AppSpec.of(proven.settings["processes"], variables, sorted(secrets)).scaled(json.loads(env.scale))
 

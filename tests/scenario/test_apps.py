@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support import Project, Server, eventually
+from support import Project, Server, eventually, without_bubblewrap
 
 from gitdeploy.runtime.apps.place import Files
 
@@ -203,6 +203,22 @@ def test_the_doctor_names_a_program_that_does_not_stay_up(server, shop):
         return [one["said"] for one in facts if one["name"] == "apps"]
 
     eventually(lambda: any("worker.1 of blog production ended" in one for one in told()))
+
+
+def test_the_doctor_says_whether_apps_are_confined(server, tmp_path, monkeypatch):
+    def told(one: Server) -> list[tuple[str, str]]:
+        facts = json.loads(one.cli("doctor", "--json", check=False).stdout)
+        return [(one["level"], one["said"]) for one in facts if one["name"] == "confinement"]
+
+    assert told(server) == [("ok", "programs of apps are confined by bubblewrap")]
+    monkeypatch.setenv("PATH", without_bubblewrap(tmp_path / "tools"))
+    poor = Server()
+    try:
+        poor.start()
+        ((level, said),) = told(poor)
+        assert level == "warning" and said.endswith("is not installed (apt-get install bubblewrap)")
+    finally:
+        poor.destroy()
 
 
 def test_a_killed_keeper_is_followed_by_another(server, shop):
