@@ -12,6 +12,7 @@ from gitdeploy.build import sandbox
 from gitdeploy.domain.digest import Digest
 from gitdeploy.errors import GitdeployError
 from gitdeploy.git import repository as repositories
+from gitdeploy.runtime.apps import unit
 from gitdeploy.runtime.edge import driver
 from gitdeploy.service import slot
 from gitdeploy.service.context import Context
@@ -44,6 +45,7 @@ def examine(ctx: Context) -> list[Finding]:
         _disk,
         _edge,
         _isolation,
+        _units,
         _certificates,
         _hooks,
         _switches,
@@ -141,6 +143,15 @@ def _isolation(_: Context) -> Iterator[Finding]:
         yield Finding(
             "builds", "warning", f"Builds are not isolated: {level.why_not}", "See docs/building.md."
         )
+
+
+def _units(_: Context) -> Iterator[Finding]:
+    found = unit.manager()
+    if found.runs:
+        yield Finding("apps", "ok", f"apps run as units of systemd ({found.kind})")
+    else:
+        said = f"Apps run as processes of their own, not as units of systemd: {found.why_not}."
+        yield Finding("apps", "note", said, found.hint)
 
 
 def _hooks(ctx: Context) -> Iterator[Finding]:

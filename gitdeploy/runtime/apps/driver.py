@@ -19,7 +19,7 @@ from gitdeploy.cgroup import Group
 from gitdeploy.domain.app import AppSpec
 from gitdeploy.errors import Busy, Failed
 from gitdeploy.process import Command
-from gitdeploy.runtime.apps import launch
+from gitdeploy.runtime.apps import launch, unit
 from gitdeploy.runtime.apps.asking import Status, alive, ask, count, run, said, status, tail
 from gitdeploy.runtime.apps.family import end_strangers
 from gitdeploy.runtime.apps.launch import app_user
@@ -59,7 +59,8 @@ def start(app: App, spec: AppSpec, layout: Path) -> None:
         durable.make_folder(app.logs)
         told = {"GITDEPLOY_SITE": app.site, "GITDEPLOY_ENV": app.env, "GITDEPLOY_RELEASE": app.slot}
         spec = replace(spec, environment={**told, **spec.environment})
-        _start_keeper(app, Order(app.slot, str(resolved), str(app.logs.resolve()), spec))
+        order = Order(app.slot, str(resolved), str(app.logs.resolve()), spec, unit.manager().runs)
+        _start_keeper(app, order)
 
 
 def running(home: Home, site: str = "*", env: str = "*") -> Iterator[App]:
@@ -140,17 +141,22 @@ def _check_same(app: App, record: Record, layout: Path) -> None:
 
 
 def _start_keeper(app: App, order: Order) -> None:
-    argv = (sys.executable, "-P", "-m", KEEPER, str(app.folder))
-    keeper = process.start(Command(argv, cwd=app.folder), stdin=-1, stdout=-1, stderr=-2, own_session=True)
-    assert keeper.stdin and keeper.stdout
-    running = Running.child("keeper", "", keeper)
-    with contextlib.suppress(BrokenPipeError), keeper.stdin:
-        keeper.stdin.write(json.dumps(order.as_json()).encode())
-    with keeper.stdout:
-        said = keeper.stdout.readline().decode(errors="replace").strip()
+    folder = app.folder.resolve()
+    command = Command((sys.executable, "-P", "-m", KEEPER, str(folder)), cwd=folder)
+    if order.is_unit:
+        command = unit.as_unit(command, app, order)
+    starter = process.start(command, stdin=-1, stdout=-1, stderr=-2, own_session=True)
+    assert starter.stdin and starter.stdout
+    running = Running.child("keeper", "", starter)
+    with contextlib.suppress(BrokenPipeError), starter.stdin:
+        starter.stdin.write(json.dumps(order.as_json()).encode())
+    with starter.stdout:
+        said = starter.stdout.readline().decode(errors="replace").strip()
         if said == "ready":
+            if order.is_unit:
+                running.end(within=1)  # it would wait until the unit ends
             return
-        rest = keeper.stdout.read().decode(errors="replace").strip().splitlines()
+        rest = starter.stdout.read().decode(errors="replace").strip().splitlines()
     running.end(within=1)
     raise Failed(f"{app.slot} of {app.site} {app.env} could not be started: {(rest or [said])[-1]}")
 

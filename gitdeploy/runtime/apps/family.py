@@ -13,9 +13,11 @@ import signal
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from gitdeploy import cgroup
 from gitdeploy.cgroup import Group
+from gitdeploy.runtime.apps.record import CopyRecord
 
 MARK = "GITDEPLOY_COPY"
 GROUPS = "gitdeploy-app"
@@ -55,14 +57,12 @@ class Family:
         return self.group.memory_kills() if self.group else 0
 
 
-def end_strangers(key: str, known: Collection[str]) -> bool:
-    """Kill what runs in the slot `key` under other names than `known`; true when nothing of it is left."""
-    groups = [
-        group
-        for name, group in cgroup.named(f"{GROUPS}-{key}-")
-        if name.removeprefix(f"{GROUPS}-{key}-") not in known
-    ]
-    ours = {f"{MARK}={key}/{name}".encode() for name in known}
+def end_strangers(key: str, known: Collection[CopyRecord]) -> bool:
+    """Kill what runs in the slot `key` and belongs to no copy of `known`; true when nothing of it is left."""
+    folders = {Path(folder) for one in known for folder in one.groups}
+    found = cgroup.named(f"{GROUPS}-{key}-", beside=True)
+    groups = [group for _, group in found if folders.isdisjoint(group.folders)]
+    ours = {f"{MARK}={key}/{one.name}".encode() for one in known}
     until = time.monotonic() + 10
     while left := {pid for pid, marks in _marks(f"{MARK}={key}/".encode()) if not ours & marks}.union(
         *(group.pids() for group in groups)
