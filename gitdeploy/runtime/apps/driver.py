@@ -158,7 +158,8 @@ def _start_keeper(app: App, order: Order) -> None:
             return
         rest = starter.stdout.read().decode(errors="replace").strip().splitlines()
     running.end(within=1)
-    raise Failed(f"{app.slot} of {app.site} {app.env} could not be started: {(rest or [said])[-1]}")
+    why = (rest or [said])[-1] or f"exit code {starter.poll()}"
+    raise Failed(f"{app.slot} of {app.site} {app.env} could not be started: {why}")
 
 
 def _end_lost(app: App) -> None:
