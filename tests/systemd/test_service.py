@@ -18,7 +18,7 @@ class App(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
         if self.path == "/look":
-            said = "\\n".join(line for top in (%r, "/root", "/home") for line in os.listdir(top))
+            said = "\\n".join(line for top in (%r, "/home") for line in os.listdir(top))
         else:
             said = f"{os.environ['GITDEPLOY_RELEASE']} {os.getpid()}"
         self.send_response(200)
@@ -55,6 +55,7 @@ def shop(machine: Machine) -> Iterator[str]:
                        ("gitdeploy", f'exec {sys.executable} -m gitdeploy "$@"')):  # fmt: skip
         quiet = 'case "$*" in "-m pip "*) exit 0 ;; esac'
         machine.write(f"/opt/gitdeploy/bin/{name}", f"#!/bin/sh\n{quiet}\n{line}\n", mode=0o755)
+    machine.write("/etc/default/gitdeploy", "LISTEN=127.0.0.1:8470\nEDGE=127.0.0.1:8480\nEDGE_TLS=\n")
     machine.check("sh", str(PROJECT / "install.sh"), "system")
     gitdeploy(machine, "site", "create", "shop")
     gitdeploy(machine, "access", "grant", "ana", "maintainer", "--site", "shop")
@@ -86,10 +87,8 @@ def visit(machine: Machine, path: str) -> str:
 
 
 def units(machine: Machine) -> list[str]:
-    listed = machine.check(
-        "sh", "-c", 'XDG_RUNTIME_DIR=/run/user/$(id -u) exec systemctl --user list-units --all --plain --no-legend "$@"',
-        "list", "gitdeploy-app-*", user="gitdeploy",
-    )  # fmt: skip
+    line = "XDG_RUNTIME_DIR=/run/user/$(id -u) exec systemctl --user list-units --all --plain --no-legend"
+    listed = machine.check("sh", "-c", f"{line} 'gitdeploy-app-*'", user="gitdeploy")
     return listed.splitlines()
 
 
