@@ -56,7 +56,7 @@ def filled(slots: Slots, request: pytest.FixtureRequest) -> Slots:
 
 
 def test_here_keepers_are_units() -> None:
-    assert unit.manager() == unit.Manager("system" if os.geteuid() == 0 else "user")
+    assert unit.manager() == unit.Manager("system" if os.geteuid() == 0 else "user", confined=True)
 
 
 def test_a_slot_is_a_unit_of_its_own_and_leaves_none_behind(slots: Slots) -> None:

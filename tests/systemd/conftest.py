@@ -8,8 +8,13 @@ from systemd_machine import Machine, booted
 
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
-    """With a user `ana` whose systemd runs, logged in or not."""
+    """With users `ana` and `bob` whose systemd runs, logged in or not, and `eva`, whose does not. That of `bob` may
+    make no namespaces.
+    """
     with booted() as one:
-        one.check("useradd", "--user-group", "--create-home", "ana")
-        one.check("loginctl", "enable-linger", "ana")
+        for number, name in ((2001, "ana"), (2002, "bob"), (2003, "eva")):
+            one.check("useradd", f"--uid={number}", "--user-group", "--create-home", name)
+        one.write("/etc/systemd/system/user@2002.service.d/no.conf", "[Service]\nRestrictNamespaces=yes\n")
+        one.check("systemctl", "daemon-reload")
+        one.check("loginctl", "enable-linger", "ana", "bob")
         yield one

@@ -35,6 +35,21 @@ def test_the_contract_of_running_apps_holds_in_units(machine: Machine, user: str
     run(machine, user, CHOSEN)
 
 
+def test_where_users_may_have_no_namespaces_an_app_is_a_unit_all_the_same(machine: Machine) -> None:
+    code = (
+        "from gitdeploy.runtime.apps import unit as u; m = u.manager(); print(m.kind, m.confined, m.why_not)"
+    )
+    assert python(machine, "bob", "-c", code) == "user False bob may make no namespaces (exit code 217)\n"
+    run(machine, "bob", ["in_a_unit.py::test_a_slot_is_a_unit_of_its_own_and_leaves_none_behind"])
+
+
+def test_where_no_systemd_can_be_asked_an_app_runs_without(machine: Machine) -> None:
+    code = "from gitdeploy.runtime.apps import unit as u; m = u.manager(); print(m.kind, m.why_not)"
+    said = "none the systemd of eva ends when eva logs out\n"
+    assert python(machine, "eva", "-c", code) == said
+    run(machine, "eva", ["test_outlives.py::test_a_slot_outlives_its_starter"])
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("user", ["", "ana"], ids=["root", "user"])
 def test_the_whole_contract_of_running_apps_holds_in_units(machine: Machine, user: str) -> None:
@@ -43,9 +58,12 @@ def test_the_whole_contract_of_running_apps_holds_in_units(machine: Machine, use
 
 
 def run(machine: Machine, user: str, what: list[str], *options: str) -> None:
-    done = machine.run(
-        "sh", "-c", 'cd "$0" && exec "$@"', str(PROJECT), sys.executable, "-m", "pytest", "-q", "-p",
-        "no:cacheprovider",
-        "--tb=short", *options, *(f"tests/apps/{one}" for one in what), user=user,
-    )  # fmt: skip
+    words = ["-q", "-p", "no:cacheprovider", "--tb=short", *options, *(f"tests/apps/{one}" for one in what)]
+    python(machine, user, "-m", "pytest", *words)
+
+
+def python(machine: Machine, user: str, *words: str) -> str:
+    line = 'cd "$0" && exec "$@"'
+    done = machine.run("sh", "-c", line, str(PROJECT), sys.executable, *words, user=user)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:] + machine.journal()
+    return done.stdout

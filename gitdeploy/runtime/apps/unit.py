@@ -12,7 +12,7 @@ import pwd
 import re
 import secrets
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,29 +25,32 @@ from gitdeploy.runtime.apps.place import App
 
 _ROOM = 180  # characters of a unit's name for site, environment and slot; all of it may have 255
 
-_PROPERTIES = (
+_NO_NAMESPACES = (217, 218, 226)  # systemd.exec(5): EXIT_USER, EXIT_CAPABILITIES, EXIT_NAMESPACE
+_ALWAYS = (
     "Delegate=yes",  # each copy of a program has a control group within, with its bounds
     "TasksMax=infinity",
     "KillMode=process",  # the keeper ends its programs; those of a killed one are taken over by the next
     "OOMPolicy=continue",
     "NoNewPrivileges=yes",
-    "ProtectSystem=strict",
-    "ProtectHome=tmpfs",
-    "PrivateDevices=yes",
-    "ProtectClock=yes",
-    "ProtectHostname=yes",
-    "ProtectKernelModules=yes",
     "RestrictRealtime=yes",
     "RestrictSUIDSGID=yes",
     "LockPersonality=yes",
     "SystemCallArchitectures=native",
     "SystemCallFilter=~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap",
     "SystemCallErrorNumber=EPERM",
-    "TemporaryFileSystem=/tmp:mode=1777,nosuid,nodev",
-    "TemporaryFileSystem=/var/tmp:mode=1777,nosuid,nodev",
 )
 # Nothing here hides a part of /proc (ProtectKernelTunables does): the kernel would keep bubblewrap from showing a
 # new /proc within, and a container's own boot id, by which processes are known, would be another one in the unit.
+_CONFINED = (
+    "ProtectSystem=strict",
+    "ProtectHome=tmpfs",
+    "PrivateDevices=yes",
+    "ProtectClock=yes",
+    "ProtectHostname=yes",
+    "ProtectKernelModules=yes",
+    "TemporaryFileSystem=/tmp:mode=1777,nosuid,nodev",
+    "TemporaryFileSystem=/var/tmp:mode=1777,nosuid,nodev",
+)
 _OF_USER = (
     "PrivateUsers=yes",
 )  # without it a user's systemd leaves out most of the rest, and does not say so
@@ -55,9 +58,12 @@ _OF_USER = (
 
 @dataclass(frozen=True)
 class Manager:
-    """Which systemd starts units for us: `system`, `user`, or `none`; then `why_not` and a `hint` what to do."""
+    """Which systemd starts units for us: `system`, `user`, or `none`. Units that are not `confined` see what we see.
+    `why_not` and `hint`: what is missing, and what to do.
+    """
 
     kind: str
+    confined: bool = False
     why_not: str = ""
     hint: str = ""
 
@@ -65,33 +71,50 @@ class Manager:
     def runs(self) -> bool:
         return self.kind != "none"
 
+    @property
+    def properties(self) -> tuple[str, ...]:
+        if not self.confined:
+            return _ALWAYS
+        return (*_ALWAYS, *(_OF_USER if self.kind == "user" else ()), *_CONFINED)
+
+    def started(self, name: str, properties: Iterable[str], told: Mapping[str, str]) -> tuple[str, ...]:
+        """What to put before a command to have it run as the unit `name`, with these variables."""
+        return (
+            *("systemd-run", f"--{self.kind}", "--quiet", "--pipe", "--collect", "--service-type=exec"),
+            *("--slice=gitdeploy.slice", f"--unit={name}"),
+            *(f"--setenv={key}={value}" for key, value in told.items()),
+            *(f"--property={one}" for one in (*self.properties, *properties)),
+            "--",
+        )
+
+    @property
+    def door(self) -> dict[str, str]:
+        """Where a user's systemd is reached; the daemon, a service, was not told."""
+        return {"XDG_RUNTIME_DIR": f"/run/user/{os.geteuid()}"} if self.kind == "user" else {}
+
 
 @lru_cache(maxsize=1)
 def manager() -> Manager:
     """Asked once: by starting a unit as those of slots are."""
     if not Path("/run/systemd/system").is_dir():
-        return Manager("none", "systemd does not run here")
+        return Manager("none", why_not="systemd does not run here")
     user = _user()
     if os.geteuid() != 0 and not Path("/var/lib/systemd/linger", user).exists():
         hint = f"Run as root: loginctl enable-linger {user}"
-        return Manager("none", f"the systemd of {user} ends when {user} logs out", hint)
+        return Manager("none", why_not=f"the systemd of {user} ends when {user} logs out", hint=hint)
     kind = "system" if os.geteuid() == 0 else "user"
-    trial = _systemd_run(kind, f"gitdeploy-trial-{secrets.token_hex(4)}", ())
-    try:
-        done = process.run(Command((*trial, "/bin/true"), env=_door(kind)), timeout=20)
-    except Failed as error:
-        return Manager("none", f"systemd does not answer: {error.message}")
-    if done.code == 0:
-        return Manager(kind)
-    said = done.err.decode(errors="replace").strip().splitlines() or [f"exit code {done.code}"]
-    return Manager("none", f"systemd starts no confined unit for {user}: {said[-1]}", "See docs/apps.md.")
+    trouble = _trouble(Manager(kind, confined=True))
+    if not trouble:
+        return Manager(kind, confined=True)
+    unconfined = Manager(kind, why_not=trouble, hint="Let users have namespaces: see docs/apps.md.")
+    trouble = _trouble(unconfined)
+    return unconfined if not trouble else Manager("none", why_not=trouble, hint="See docs/apps.md.")
 
 
 def as_unit(command: Command, app: App, order: Order) -> Command:
     """The command of a keeper, run in a unit of its own. What comes out waits until the unit has ended, and may be
     ended itself at any time.
     """
-    kind = manager().kind
     data = order.spec.environment.get("GITDEPLOY_DATA")
     own = [app.folder, Path(order.logs), *([Path(data)] if data else [])]
     longest = max(one.stop_timeout for one in order.spec.programs.values())
@@ -99,13 +122,16 @@ def as_unit(command: Command, app: App, order: Order) -> Command:
         f"TimeoutStopSec={2 * longest + 30}",
         f"Description=gitdeploy: {app.site} {app.env} {app.slot}",
         f"WorkingDirectory={command.cwd}",
-        f"TemporaryFileSystem={_word(app.home.root.resolve())}",
-        *(f"BindReadOnlyPaths={_word(one)}" for one in (*_shown(), Path(order.layout))),
-        *(f"BindPaths={_word(one.resolve())}" for one in own),
     ]
+    if manager().confined:
+        properties += [
+            f"TemporaryFileSystem={_word(app.home.root.resolve())}",
+            *(f"BindReadOnlyPaths={_word(one)}" for one in (*_shown(), Path(order.layout))),
+            *(f"BindPaths={_word(one.resolve())}" for one in own),
+        ]
     told = {name: one for name, one in process.base_env().items() if name != "TMPDIR"}
-    prefix = _systemd_run(kind, unit_name(app), properties, told)
-    return Command((*prefix, *command.argv), env=_door(kind))
+    prefix = manager().started(unit_name(app), properties, told)
+    return Command((*prefix, *command.argv), env=manager().door)
 
 
 def unit_name(app: App) -> str:
@@ -117,21 +143,19 @@ def unit_name(app: App) -> str:
 # Private
 
 
-def _systemd_run(
-    kind: str, name: str, properties: Iterable[str], told: dict[str, str] | None = None
-) -> tuple[str, ...]:
-    return (
-        *("systemd-run", f"--{kind}", "--quiet", "--pipe", "--collect", "--service-type=exec"),
-        *("--slice=gitdeploy.slice", f"--unit={name}"),
-        *(f"--setenv={key}={value}" for key, value in (told or {}).items()),
-        *(f"--property={one}" for one in (*_PROPERTIES, *(_OF_USER if kind == "user" else ()), *properties)),
-        "--",
-    )
-
-
-def _door(kind: str) -> dict[str, str]:
-    """Where a user's systemd is reached; the daemon, a service, was not told."""
-    return {"XDG_RUNTIME_DIR": f"/run/user/{os.geteuid()}"} if kind == "user" else {}
+def _trouble(manager: Manager) -> str:
+    """Why it starts no such unit; "" when it does."""
+    prefix = manager.started(f"gitdeploy-trial-{secrets.token_hex(4)}", (), {})
+    try:
+        done = process.run(Command((*prefix, "/bin/true"), env=manager.door), timeout=20)
+    except Failed as error:
+        return error.message.rstrip(".")
+    if done.code == 0:
+        return ""
+    if done.code in _NO_NAMESPACES:
+        return f"{_user()} may make no namespaces (exit code {done.code})"
+    said = done.err.decode(errors="replace").strip().splitlines() or [f"exit code {done.code}"]
+    return f"systemd-run: {said[-1]}"
 
 
 def _user() -> str:
