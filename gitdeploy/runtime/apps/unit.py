@@ -48,12 +48,10 @@ _CONFINED = (
     "ProtectClock=yes",
     "ProtectHostname=yes",
     "ProtectKernelModules=yes",
-    "TemporaryFileSystem=/tmp:mode=1777,nosuid,nodev",
-    "TemporaryFileSystem=/var/tmp:mode=1777,nosuid,nodev",
+    *(f"TemporaryFileSystem={one}:mode=1777,nosuid,nodev" for one in ("/tmp", "/var/tmp", "/dev/shm")),
 )
-_OF_USER = (
-    "PrivateUsers=yes",
-)  # without it a user's systemd leaves out most of the rest, and does not say so
+_OF_USER = ("PrivateUsers=yes",)
+"""Without it a user's systemd leaves out most of the rest, and does not say so."""
 
 
 @dataclass(frozen=True)
