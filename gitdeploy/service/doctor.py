@@ -13,6 +13,7 @@ from gitdeploy.domain.digest import Digest
 from gitdeploy.errors import GitdeployError
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.apps import driver as apps
+from gitdeploy.runtime.apps import unit
 from gitdeploy.runtime.edge import driver
 from gitdeploy.service import slot
 from gitdeploy.service.context import Context
@@ -46,6 +47,7 @@ def examine(ctx: Context) -> list[Finding]:
         _edge,
         _isolation,
         _confinement,
+        _units,
         _certificates,
         _hooks,
         _switches,
@@ -152,6 +154,18 @@ def _confinement(_: Context) -> Iterator[Finding]:
         yield Finding("confinement", "warning", said, "See docs/apps.md.")
     else:
         yield Finding("confinement", "ok", "programs of apps are confined by bubblewrap")
+
+
+def _units(_: Context) -> Iterator[Finding]:
+    found = unit.manager()
+    if found.confined:
+        yield Finding("apps", "ok", f"apps run as units of systemd ({found.kind})")
+    elif found.runs:
+        said = f"Apps run as units of systemd, which does not confine them: {found.why_not}."
+        yield Finding("apps", "warning", said, found.hint)
+    else:
+        said = f"Apps run as processes of their own, not as units of systemd: {found.why_not}."
+        yield Finding("apps", "note", said, found.hint)
 
 
 def _hooks(ctx: Context) -> Iterator[Finding]:

@@ -68,6 +68,19 @@ def test_a_new_keeper_takes_over_what_a_killed_one_left(slots: Slots) -> None:
     assert not any(alive(pid) for pid in before)
 
 
+def test_the_only_program_that_was_taken_over_is_started_again_when_it_ends(slots: Slots) -> None:
+    layout = slots.layout()
+    app = slots.healthy(slot="r1", layout=layout)
+    kill_keeper(app)
+    slots.start(slot="r1", layout=layout)
+    slots.driver.wait_healthy(app, Check())
+    before = slots.pids(app)
+    os.kill(before[0], signal.SIGKILL)
+    until(lambda: slots.pids(app) not in ([], before))
+    slots.driver.wait_healthy(app, Check())
+    assert [one.restarts for one in slots.driver.status(app).copies] == [1]
+
+
 def test_what_a_killed_keeper_could_not_write_down_is_ended(slots: Slots) -> None:
     layout = slots.layout()
     app = slots.healthy(slot="r1", layout=layout)

@@ -111,6 +111,8 @@ class Copy:
         if self._process is not None:
             self._capture.say(f"{self.name} is running, and taken over")
             await self._attend()
+            self._family.remove()  # it may go at any time, with the unit of the keeper that made it
+            self._family = Family(self._family.mark, self._group(None))
         else:
             await self._family.kill()  # what a killed keeper had no time to write down
         while not self._stopping.is_set():

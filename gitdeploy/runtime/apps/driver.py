@@ -18,7 +18,7 @@ from gitdeploy import marks, process
 from gitdeploy.domain.app import AppSpec
 from gitdeploy.errors import Busy, Failed
 from gitdeploy.process import Command
-from gitdeploy.runtime.apps import confine, launch
+from gitdeploy.runtime.apps import confine, launch, unit
 from gitdeploy.runtime.apps.asking import Status, alive, ask, console, count, run, said, status, tail
 from gitdeploy.runtime.apps.family import Family, end_strangers
 from gitdeploy.runtime.apps.launch import app_user
@@ -59,7 +59,8 @@ def start(app: App, spec: AppSpec, layout: Path) -> None:
         told = {"GITDEPLOY_SITE": app.site, "GITDEPLOY_ENV": app.env, "GITDEPLOY_RELEASE": app.slot}
         spec = replace(spec, environment={**told, **spec.environment})
         home, logs = app.home.root.resolve(), app.logs.resolve()
-        _start_keeper(app, Order(app.slot, str(home), str(resolved), str(logs), spec))
+        order = Order(app.slot, str(home), str(resolved), str(logs), spec, unit.manager().runs)
+        _start_keeper(app, order)
 
 
 def why_unconfined() -> str:
@@ -145,19 +146,25 @@ def _check_same(app: App, record: Record, layout: Path) -> None:
 
 
 def _start_keeper(app: App, order: Order) -> None:
-    argv = (sys.executable, "-P", "-m", KEEPER, str(app.folder))
-    keeper = process.start(Command(argv, cwd=app.folder), stdin=-1, stdout=-1, stderr=-2, own_session=True)
-    assert keeper.stdin and keeper.stdout
-    running = Running.child("keeper", "", keeper)
-    with contextlib.suppress(BrokenPipeError), keeper.stdin:
-        keeper.stdin.write(json.dumps(order.as_json()).encode())
-    with keeper.stdout:
-        said = keeper.stdout.readline().decode(errors="replace").strip()
+    folder = app.folder.resolve()
+    command = Command((sys.executable, "-P", "-m", KEEPER, str(folder)), cwd=folder)
+    if order.is_unit:
+        command = unit.as_unit(command, app, order)
+    starter = process.start(command, stdin=-1, stdout=-1, stderr=-2, own_session=True)
+    assert starter.stdin and starter.stdout
+    running = Running.child("keeper", "", starter)
+    with contextlib.suppress(BrokenPipeError), starter.stdin:
+        starter.stdin.write(json.dumps(order.as_json()).encode())
+    with starter.stdout:
+        said = starter.stdout.readline().decode(errors="replace").strip()
         if said == "ready":
+            if order.is_unit:
+                running.end(within=1)  # it would wait until the unit ends
             return
-        rest = keeper.stdout.read().decode(errors="replace").strip().splitlines()
+        rest = starter.stdout.read().decode(errors="replace").strip().splitlines()
     running.end(within=1)
-    raise Failed(f"{app.slot} of {app.site} {app.env} could not be started: {(rest or [said])[-1]}")
+    why = (rest or [said])[-1] or f"exit code {starter.poll()}"
+    raise Failed(f"{app.slot} of {app.site} {app.env} could not be started: {why}")
 
 
 def _end_lost(app: App) -> None:

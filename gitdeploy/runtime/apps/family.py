@@ -7,9 +7,11 @@ import signal
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from gitdeploy import bubblewrap, cgroup, marks
 from gitdeploy.cgroup import Group
+from gitdeploy.runtime.apps.record import CopyRecord
 
 MARK = "GITDEPLOY_COPY"
 GROUPS = "gitdeploy-app"
@@ -56,14 +58,12 @@ class Family:
         return self.group.memory_kills() if self.group else 0
 
 
-def end_strangers(key: str, known: Collection[str]) -> bool:
-    """Kill what runs in the slot `key` under other names than `known`; true when nothing of it is left."""
-    groups = [
-        group
-        for name, group in cgroup.named(f"{GROUPS}-{key}-")
-        if name.removeprefix(f"{GROUPS}-{key}-") not in known
-    ]
-    ours = {f"{key}/{name}" for name in known}
+def end_strangers(key: str, known: Collection[CopyRecord]) -> bool:
+    """Kill what runs in the slot `key` and belongs to no copy of `known`; true when nothing of it is left."""
+    folders = {Path(folder) for one in known for folder in one.groups}
+    found = cgroup.named(f"{GROUPS}-{key}-", beside=True)
+    groups = [group for _, group in found if folders.isdisjoint(group.folders)]
+    ours = {f"{key}/{one.name}" for one in known}
 
     def strangers() -> set[int]:
         marked = {pid for pid, found in marks.beginning(MARK, f"{key}/").items() if not ours & found}

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gitdeploy import cgroup
 from gitdeploy.domain.app import DATA, WEB
 from gitdeploy.domain.mask import Masker
 from gitdeploy.errors import Busy, GitdeployError, Invalid
@@ -50,6 +51,8 @@ def main() -> None:
         order = Order.from_json(json.load(sys.stdin))
     except ValueError:
         sys.exit("the starter ended before it gave its order")
+    if order.is_unit:
+        cgroup.step_aside()
     with durable.exclusive(Files(_HERE).lock, busy="the slot is run by another process"):
         asyncio.run(Keeper(order).run())
 
@@ -88,7 +91,7 @@ class Keeper:
         known = {one.name: one for one in before.copies} if before else {}
         self._record([*known.values()]).write(self._files.record)  # a slot that cannot be told of is not run
         await self._set_counts(known)
-        end_strangers(self._key, self._copies.keys())
+        end_strangers(self._key, [copy.record for copy in self._copies.values()])
         if self._order.spec.has_web:
             self._relay.listen(self._files.web)
         server = listen(self._files.control, self._answer)
