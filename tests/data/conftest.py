@@ -11,11 +11,14 @@ from typing import Any
 
 import databases
 import psycopg
+import pymysql
 import pytest
 
 from gitdeploy.data.engine import Engine
+from gitdeploy.data.mariadb import MariaDb
 from gitdeploy.data.postgres import Postgres
 from gitdeploy.data.sqlite import Sqlite
+from gitdeploy.data.url import parse
 
 
 class Place:
@@ -47,6 +50,13 @@ class Place:
             ) as one:
                 one.execute("PRAGMA foreign_keys=ON")
                 yield lambda line: one.execute(line).fetchall()
+        elif self.engine.name == "mariadb":
+            where = parse(url)
+            with contextlib.closing(
+                pymysql.connect(host=where.host, port=where.port, user=where.user, password=where.password.encode(),
+                                database=where.name or None, autocommit=True, charset="utf8mb4")
+            ) as one, one.cursor() as cursor:  # fmt: skip
+                yield lambda line: [cursor.execute(line), list(cursor.fetchall())][1]
         else:
             with psycopg.connect(url, autocommit=True) as one:
                 yield lambda line: list(cursor) if (cursor := one.execute(line)).description else []
@@ -58,14 +68,22 @@ def postgres() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    with databases.mariadb() as url:
+        yield url
+
+
+ENGINES = {"sqlite": Sqlite, "postgres": Postgres, "mariadb": MariaDb}
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    if request.param == "sqlite":
-        return Place(Sqlite(), "", tmp_path)
-    return Place(Postgres(), request.getfixturevalue("postgres"), tmp_path)
+    admin = "" if request.param == "sqlite" else request.getfixturevalue(request.param)
+    return Place(ENGINES[request.param](), admin, tmp_path)
 
 
-@pytest.fixture(params=["postgres"])
+@pytest.fixture(params=["postgres", "mariadb"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """An engine whose databases live in a server."""
-    return Place(Postgres(), request.getfixturevalue("postgres"), tmp_path)
+    return Place(ENGINES[request.param](), request.getfixturevalue(request.param), tmp_path)
