@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gitdeploy.data.engine import Engine, Server
+from gitdeploy.data.mariadb import MariaDb
 from gitdeploy.data.postgres import Postgres
 from gitdeploy.data.sqlite import Sqlite
 from gitdeploy.data.url import Url, parse
@@ -28,7 +29,7 @@ from gitdeploy.store import clock
 
 log = logging.getLogger("gitdeploy.database")
 
-SERVERS: Mapping[str, Server] = {"postgres": Postgres()}
+SERVERS: Mapping[str, Server] = {"postgres": Postgres(), "mariadb": MariaDb()}
 ENGINES: Mapping[str, Engine] = {**SERVERS, "sqlite": Sqlite(app_user())}
 CLOSED = Sqlite()
 """For SQLite's files where no app can get at them."""

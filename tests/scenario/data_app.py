@@ -19,8 +19,12 @@ def run(line, *values):
             return connection.execute(line.replace("%s", "?"), values).fetchall()
     for value in values:
         line = line.replace("%s", "'" + value.replace("'", "''") + "'", 1)
-    psql = ["psql", URL, "-AtqX", "-v", "ON_ERROR_STOP=1", "-c", line]
-    said = subprocess.run(psql, check=True, capture_output=True, text=True).stdout
+    client = ["psql", URL, "-AtqX", "-v", "ON_ERROR_STOP=1", "-c", line]
+    if URL.startswith("mysql"):
+        one = urllib.parse.urlsplit(URL)
+        where = [f"-h{one.hostname}", f"-P{one.port}", f"-u{one.username}", f"-p{one.password}", one.path[1:]]
+        client = ["mariadb", "--no-defaults", "-NB", *where, "-e", line]
+    said = subprocess.run(client, check=True, capture_output=True, text=True).stdout
     return [(row,) for row in said.splitlines()]
 
 

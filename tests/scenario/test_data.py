@@ -21,9 +21,15 @@ def postgres():
 
 
 @pytest.fixture(scope="module")
-def machine(postgres):
-    """One server for all sites of this module, with a PostgreSQL to make databases in."""
-    server = Server(settings=f'[databases]\npostgres = "{postgres}"\n')
+def mariadb():
+    with databases.mariadb() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def machine(postgres, mariadb):
+    """One server for all sites of this module, with servers to make databases in."""
+    server = Server(settings=f'[databases]\npostgres = "{postgres}"\nmariadb = "{mariadb}"\n')
     server.start()
     yield server
     server.destroy()
@@ -60,12 +66,16 @@ class Book:
 
 @pytest.fixture(params=["sqlite:data/app.db", "postgres"], ids=["sqlite", "postgres"])
 def book(machine, tmp_path, request) -> Book:
+    return live_book(machine, tmp_path, request.param)
+
+
+def live_book(machine: Server, folder: Path, database: str) -> Book:
     site = f"book-{secrets.token_hex(4)}"
     machine.cli("site", "create", site)
-    project = Project(tmp_path / "project", machine)
+    project = Project(folder / "project", machine)
     project.git("remote", "add", "managed", machine.remote(site, "maya", "maintainer"))
     project.write("app.py", APP.read_text())
-    project.write("gitdeploy.toml", SETTINGS % request.param)
+    project.write("gitdeploy.toml", SETTINGS % database)
     project.write("Procfile", "web: exec python3 app.py\nrelease: python3 app.py migrate\n")
     made = Book(machine, project, site)
     made.write("one")
@@ -138,6 +148,20 @@ def test_a_damaged_snapshot_is_refused_before_anything_is_touched(book):
         assert len(book.server.facts("snapshot", "list", book.site)) == 1
     finally:
         blob.unlink()
+
+
+def test_mariadb_is_captured_restored_and_asked_for_its_shape_too(machine, tmp_path):
+    book = live_book(machine, tmp_path, "mariadb")
+    book.post("note/kept")
+    book.push("HEAD:snapshot/production")
+    book.post("note/lost")
+    book.server.cli("snapshot", "restore", book.site, "latest", "--yes")
+    assert book.page() == "one kept "
+    book.write("two", "ALTER TABLE notes ADD COLUMN author VARCHAR(80)")
+    book.push("main")
+    book.write("three", "ALTER TABLE notes DROP COLUMN author")
+    book.push("main")
+    assert "column notes.author was dropped" in book.project.push("HEAD:rollback/previous").out
 
 
 def test_a_rollback_goes_across_what_was_only_added(book):
