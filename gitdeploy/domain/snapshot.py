@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gitdeploy.domain.schema import Schema
 
 LABEL_MAX = 120
+ASKED = "asked"
+KEEP_AUTOMATIC = 10
+"""How many snapshots of an environment stay that nobody asked for."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Snapshot:
     release: int
     databases: str
     label: str = ""
-    cause: str = "asked"
+    cause: str = ASKED
     pinned: bool = False
     verified: str = ""
     expires_at: str | None = None
@@ -89,3 +92,14 @@ class Snapshot:
     @property
     def facts(self) -> dict[str, Facts]:
         return {name: Facts.from_json(one) for name, one in json.loads(self.databases).items()}
+
+
+def worth_keeping(taken: Iterable[Snapshot]) -> frozenset[int]:
+    """The numbers that stay, of one environment's snapshots: what somebody asked for or pinned, the newest others,
+    and the newest that is proven.
+    """
+    newest = sorted(taken, key=lambda one: one.number, reverse=True)
+    kept = {one.number for one in newest if one.pinned or one.cause == ASKED}
+    kept.update([one.number for one in newest if one.cause != ASKED][:KEEP_AUTOMATIC])
+    kept.update([one.number for one in newest if one.verified][:1])
+    return frozenset(kept)

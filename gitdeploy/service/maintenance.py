@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from gitdeploy.errors import GitdeployError
-from gitdeploy.service import cron, doctor, reconcile, restore, retention, watch
+from gitdeploy.service import cron, doctor, reconcile, restore, retention, snapshot, watch
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 
@@ -22,6 +22,7 @@ EVERY = {
     "watch": 2.0,
     "branches": 10.0,
     "replaced data": 5.0,
+    "proofs": 30.0,
     "patrol": 900.0,
     "collection": 3600.0,
 }
@@ -37,6 +38,7 @@ def run(ctx: Context, ending: threading.Event, ensure_edge: Callable[[], object]
         "watch": partial(watch.Watch().look, ctx),
         "branches": lambda: reconcile.again(ctx),
         "replaced data": lambda: restore.retire(ctx),
+        "proofs": partial(snapshot.Prover().look, ctx),
         "patrol": lambda: _patrol(ctx),
         "collection": lambda: retention.collect(ctx, Teller()),
     }

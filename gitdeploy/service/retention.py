@@ -18,6 +18,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import DRAIN
 from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import snapshot as snapshots
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock
@@ -34,6 +35,7 @@ def collect(ctx: Context, teller: Teller, *, dry_run: bool = False) -> dict[str,
         return {"kept": len(keep), "freed": 0, "dry_run": True}
     for site in ctx.ledger.sites.where():
         _forget_permalinks(ctx, site)
+        snapshots.let_go(ctx, site)
     ctx.store.release_trees(lambda: _served(ctx))
     freed = ctx.store.collect(lambda: kept(ctx))
     for site in ctx.ledger.sites.where():

@@ -18,7 +18,7 @@ from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
-from gitdeploy.domain.snapshot import LABEL_MAX, Facts, Snapshot
+from gitdeploy.domain.snapshot import ASKED, LABEL_MAX, Facts, Snapshot, worth_keeping
 from gitdeploy.domain.switch import SwitchRecord
 from gitdeploy.errors import Failed, Invalid, NotFound, NotProven
 from gitdeploy.runtime.slots import Environment as Place
@@ -50,7 +50,7 @@ def take(
     if len(label) > LABEL_MAX:
         raise Invalid(f"The label has {len(label)} characters.", f"At most {LABEL_MAX} are kept.")
     with ctx.lanes.of(env.site, env.name).data.hold(f"{actor.name}'s snapshot", teller, lambda: False):
-        taken = capture_now(ctx, env, actor.name, teller, cause="asked", label=label, pinned=pinned)
+        taken = capture_now(ctx, env, actor.name, teller, cause=ASKED, label=label, pinned=pinned)
         return prove(ctx, taken, teller)
 
 
@@ -143,6 +143,36 @@ def find(ctx: Context, site: Site, name: str) -> Snapshot:
     raise NotFound(f"{site.name} has no snapshot {name!r}.", f"See: gitdeploy snapshot list {site.name}")
 
 
+def let_go(ctx: Context, site: Site) -> None:
+    """Forget the older ones of those that nobody asked for."""
+    found = listing(ctx, site)
+    for env in {one.env for one in found}:
+        mine = [one for one in found if one.env == env]
+        kept_numbers = worth_keeping(mine)
+        for one in mine:
+            if one.number not in kept_numbers:
+                _forget(ctx, one, "gitdeploy")
+
+
+class Prover:
+    """Proves what was captured by itself, one after the other, in nobody's way. What is not as it was is told once."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def look(self, ctx: Context) -> None:
+        for one in ctx.ledger.snapshots.where(verified="", order="number DESC"):
+            if one.id in self._told or ctx.queue.stopping.is_set():
+                continue
+            try:
+                prove(ctx, one, Teller())
+            except NotProven as error:
+                self._told.add(one.id)
+                log.error("%s %s: %s", one.site, one.env, error.message)
+                ctx.event("snapshot.not_proven", actor="gitdeploy", site=one.site, env=one.env, subject=one.name,
+                          data={"error": error.message})  # fmt: skip
+
+
 def remove(ctx: Context, actor: Actor, site: Site, snapshot: Snapshot) -> None:
     """Forget a snapshot; its bytes go with the next collection. Raises Refused for a pinned one."""
     actor.need(Role.MAINTAINER, site.name, "remove snapshots")
@@ -150,11 +180,7 @@ def remove(ctx: Context, actor: Actor, site: Site, snapshot: Snapshot) -> None:
         raise Failed(
             f"{snapshot.name} is pinned.", f"gitdeploy snapshot pin --off {site.name} {snapshot.name}"
         )
-    with ctx.ledger.atomic():
-        ctx.ledger.snapshots.remove(snapshot)
-        ctx.event(
-            "snapshot.removed", actor=actor.name, site=site.name, env=snapshot.env, subject=snapshot.name
-        )
+    _forget(ctx, snapshot, actor.name)
 
 
 def pin(ctx: Context, actor: Actor, site: Site, snapshot: Snapshot, pinned: bool) -> Snapshot:
@@ -189,6 +215,14 @@ def work(ctx: Context) -> Path:
 
 
 # Private
+
+
+def _forget(ctx: Context, snapshot: Snapshot, actor: str) -> None:
+    with ctx.ledger.atomic():
+        ctx.ledger.snapshots.remove(snapshot)
+        ctx.event(
+            "snapshot.removed", actor=actor, site=snapshot.site, env=snapshot.env, subject=snapshot.name
+        )
 
 
 @dataclass(frozen=True)
