@@ -11,11 +11,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from gitdeploy import marks
 
 _ASIDE = "daemon"
 _SHARES_V1, _WEIGHT_V2 = "256", "25"  # a quarter of what a live process gets
@@ -56,7 +56,7 @@ class Group:
             _write(file, "0")  # nothing new can start while the rest is killed
             _write(file.with_name("cgroup.kill"), "1")
         try:
-            return self._killed(within)
+            return marks.end(self.pids, within=within)
         finally:
             for file, bound in bounds.items():
                 _write(file, bound)
@@ -66,17 +66,6 @@ class Group:
         for folder in self.folders:
             with contextlib.suppress(OSError):
                 folder.rmdir()
-
-    def _killed(self, within: float) -> bool:
-        until = time.monotonic() + within
-        while pids := self.pids():
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.005)
-        return True
 
 
 def make(

@@ -11,6 +11,8 @@ from gitdeploy.errors import Invalid
 
 WEB = "web"
 """The program that answers visitors."""
+DATA = "GITDEPLOY_DATA"
+"""The variable that names the folder of an environment that stays from release to release."""
 RELEASE = "release"
 """The command that is run once before a release goes live; it is no program that stays."""
 

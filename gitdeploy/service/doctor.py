@@ -12,6 +12,7 @@ from gitdeploy.build import sandbox
 from gitdeploy.domain.digest import Digest
 from gitdeploy.errors import GitdeployError
 from gitdeploy.git import repository as repositories
+from gitdeploy.runtime.apps import driver as apps
 from gitdeploy.runtime.apps import unit
 from gitdeploy.runtime.edge import driver
 from gitdeploy.service import slot
@@ -46,6 +47,7 @@ def examine(ctx: Context) -> list[Finding]:
         _edge,
         _isolation,
         _units,
+        _confinement,
         _certificates,
         _hooks,
         _switches,
@@ -155,6 +157,15 @@ def _units(_: Context) -> Iterator[Finding]:
     else:
         said = f"Apps run as processes of their own, not as units of systemd: {found.why_not}."
         yield Finding("apps", "note", said, found.hint)
+
+
+def _confinement(_: Context) -> Iterator[Finding]:
+    why = apps.why_unconfined()
+    if why:
+        said = f"Programs of apps are not confined, and can read what their user can: {why}"
+        yield Finding("confinement", "warning", said, "See docs/apps.md.")
+    else:
+        yield Finding("confinement", "ok", "programs of apps are confined by bubblewrap")
 
 
 def _hooks(ctx: Context) -> Iterator[Finding]:

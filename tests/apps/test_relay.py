@@ -117,7 +117,7 @@ def test_a_program_that_starts_again_costs_no_request_that_another_can_take(slot
     for one in visitors:
         one.start()
     for _ in range(3):
-        for pid in slots.pids(app):
+        for pid in slots.programs(app):
             os.kill(pid, signal.SIGTERM)
             until(lambda pid=pid: not alive(pid))
             slots.driver.wait_healthy(app, Check())

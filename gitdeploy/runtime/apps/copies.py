@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from gitdeploy.cgroup import Group
@@ -64,9 +64,10 @@ class Copy:
         self._failures = 0
         self._stopping = asyncio.Event()
         self._probing: asyncio.Task[None] | None = None
-        self._family = Family(f"{key}/{name}", self._group(before))
-        if before is not None and before.running.alive:
-            self._take_over(before)
+        left = before if before is not None and before.running.alive else None
+        self._family = Family(f"{key}/{name}", self._group(left))
+        if left is not None:
+            self._take_over(left)
         self.task = asyncio.get_running_loop().create_task(self._keep())
 
     @property
@@ -98,7 +99,7 @@ class Copy:
         self._stopping.set()
         if self._process is not None:
             self._enter("stopping")
-            self._family.signal(signal.SIGTERM)
+            self._family.terminate()
             if not await self._gone(self.program.stop_timeout):
                 self._capture.say(f"{self.name} did not end within {self.program.stop_timeout} s: killed")
                 await self._family.kill()
@@ -222,8 +223,8 @@ class Copy:
 
     def _group(self, before: CopyRecord | None) -> Group | None:
         memory = self.program.memory
-        if before is not None and before.groups and all(Path(one).is_dir() for one in before.groups):
-            return Group(tuple(map(Path, before.groups)), memory > 0, processes=True)
+        if before is not None and before.group:
+            return replace(before.group, memory=memory > 0)
         return launch.group(f"{GROUPS}-{self._key}-{self.name}", memory)
 
     @property

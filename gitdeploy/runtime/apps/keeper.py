@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from gitdeploy import cgroup
-from gitdeploy.domain.app import WEB
+from gitdeploy.domain.app import DATA, WEB
 from gitdeploy.domain.mask import Masker
 from gitdeploy.errors import Busy, GitdeployError, Invalid
+from gitdeploy.runtime.apps.confine import Sight, why_not
 from gitdeploy.runtime.apps.control import listen
 from gitdeploy.runtime.apps.copies import Copy
 from gitdeploy.runtime.apps.family import end_strangers
@@ -71,7 +72,9 @@ class Keeper:
         user = app_user()
         own = Path.cwd() / self._files.own
         spec = order.spec
-        self._ground = Ground(Path(order.layout), own, user, spec.environment)
+        layout, data = Path(order.layout), spec.environment.get(DATA)
+        sight = Sight(Path(order.home), layout, own, Path(data) if data else None)
+        self._ground = Ground(layout, own, user, spec.environment, None if why_not(user) else sight)
         self._counts = spec.counts
 
     async def run(self) -> None:

@@ -1,5 +1,5 @@
-"""The command that starts a copy of a program. From the outside in: its control group, its user, its bounds,
-its environment, and the shell line as a person wrote it.
+"""The command that starts a copy of a program. From the outside in: its control group, what it sees of the machine,
+its user, its bounds, its environment, and the shell line as a person wrote it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gitdeploy.cgroup import Group
 from gitdeploy.domain.app import MOST_PROCESSES
 from gitdeploy.errors import Failed
 from gitdeploy.process import Command
+from gitdeploy.runtime.apps.confine import Sight, confined
 from gitdeploy.runtime.edge.running import Running
 from gitdeploy.user import User, as_user, lesser, program, told
 
@@ -37,12 +38,16 @@ Child: TypeAlias = subprocess.Popen[Any]
 
 @dataclass(frozen=True)
 class Ground:
-    """What all programs of a slot have in common. `layout` and `own` are absolute; `user` None is our own."""
+    """What all programs of a slot have in common. `layout` and `own` are absolute; `user` None is our own.
+
+    `sight` None: they see of the machine what their user does.
+    """
 
     layout: Path
     own: Path
     user: User | None
     environment: Mapping[str, str]
+    sight: Sight | None = None
 
     def variables(self) -> dict[str, str]:
         """The given ones win over those that help to find programs; nothing wins over where its home is."""
@@ -75,12 +80,19 @@ def group(name: str, memory: int) -> Group | None:
 def command(
     line: str, ground: Ground, group: Group | None, memory: int, more: Mapping[str, str]
 ) -> tuple[Command, bytes]:
-    """The command, and what is to be its stdin. Exit code 125: it could not be started like this."""
+    """The command, and what is to be its stdin. Exit code 125: it could not be started like this.
+
+    What stands around the program has the variables `more` as well, so that all of it can be found by them.
+    """
     inner, stdin = told(Command(("/bin/sh", "-c", line)), {**ground.variables(), **more}, name="app")
-    bounded = as_user(inner.wrapped(_bounds(memory, group)), ground.user)
+    bounded = inner.wrapped(_bounds(memory, group))
+    if ground.sight:
+        alone = confined(bounded, ground.sight, ground.user)
+    else:
+        alone = as_user(bounded, ground.user)
     folders = map(str, group.folders if group else ())
-    joined = bounded.wrapped(("/bin/sh", "-c", _JOIN, "join", *folders, "--"))
-    return Command(joined.argv, cwd=ground.layout), stdin
+    joined = alone.wrapped(("/bin/sh", "-c", _JOIN, "join", *folders, "--"))
+    return Command(joined.argv, cwd=ground.layout, env=more), stdin
 
 
 def spawn(
@@ -113,11 +125,16 @@ async def ended(process: Running) -> None:
 
 
 def told_end(child: Child | None) -> str:
-    """How it ended; None is one that was not started by us, and nobody tells us."""
+    """How it ended; None is one that was not started by us, and nobody tells us.
+
+    What stands between us and a program says 128 + n for the signal n, as shells do.
+    """
     code = child.poll() if child is not None else None
     if code is None:
         return "by itself"
-    return f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+    number = -code if code < 0 else code - 128
+    by_signal = number in set(signal.Signals)
+    return f"by {signal.Signals(number).name}" if by_signal else f"with exit code {code}"
 
 
 def _bounds(memory: int, group: Group | None) -> list[str]:

@@ -11,9 +11,10 @@ from gitdeploy.domain.app import AppSpec
 
 @dataclass(frozen=True)
 class Order:
-    """What a keeper is told. `layout` and `logs` are absolute. `is_unit`: it is a unit of systemd by itself."""
+    """What a keeper is told. `home`, `layout` and `logs` are absolute. `is_unit`: it is one of systemd, by itself."""
 
     slot: str
+    home: str
     layout: str
     logs: str
     spec: AppSpec

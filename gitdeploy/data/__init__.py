@@ -1,0 +1,1 @@
+"""Databases and files of environments: captured at one instant, restored beside, compared, moved and swapped."""

@@ -1,0 +1,66 @@
+"""What every kind of database can do. One suite of tests holds all of them to it.
+
+A database is known by its URL, which is also what programs are given. Nothing here knows environments or sites.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from gitdeploy.domain.schema import Schema
+from gitdeploy.domain.snapshot import Facts
+
+MARKS = "gitdeploy_moves"
+"""The one table of ours in a database: which moves of content it has taken. It is in no schema, dump or count."""
+
+
+class Instant(Protocol):
+    """A database as it was when this began; whoever writes meanwhile is not seen, and not held up."""
+
+    def facts(self) -> Facts:
+        """Its shape, and of every table how many rows and their sum."""
+
+    def dump(self, folder: Path) -> None:
+        """Write all of it into files of an empty folder, so that what did not change gives equal pieces."""
+
+
+class Engine(Protocol):
+    """Methods raise Failed with what the database said."""
+
+    name: str
+
+    def instant(self, url: str) -> AbstractContextManager[Instant]: ...
+
+    def schema(self, url: str) -> Schema:
+        """The shape alone, as it is now."""
+
+    def load(self, url: str, folder: Path) -> None:
+        """Fill an empty database from what `Instant.dump` wrote."""
+
+
+class Server(Engine, Protocol):
+    """An engine whose databases live in a server. `admin` is the URL of a role that may make databases."""
+
+    def create(self, admin: str, name: str, password: str) -> str:
+        """A new empty database with a role of its own, both called `name`; its URL. One that is there stays as it is,
+        and its role gets this password.
+        """
+
+    def remove(self, admin: str, url: str, suffix: str = "") -> None:
+        """Remove a database; without a suffix its role too. What is gone is fine."""
+
+    def beside(self, admin: str, url: str, suffix: str) -> str:
+        """A new empty database of the same role, called as that of `url` with `suffix` behind it. One that is there
+        is emptied.
+        """
+
+    def swap(self, admin: str, url: str, new: str, old: str) -> None:
+        """Give the database called with the suffix `new` the name of that of `url`, which gets the suffix `old`.
+
+        Nobody is let in meanwhile. When it was killed on the way, calling it again finishes it; with `new` and `old`
+        the other way round it is undone. Raises Failed when there is no such database; then nothing has changed.
+        """
+
+    def exists(self, admin: str, url: str, suffix: str = "") -> bool: ...

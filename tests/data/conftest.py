@@ -1,0 +1,71 @@
+"""Databases to try every engine on. A `Place` makes them and speaks their SQL; the tests know no engine by name."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import databases
+import psycopg
+import pytest
+
+from gitdeploy.data.engine import Engine
+from gitdeploy.data.postgres import Postgres
+from gitdeploy.data.sqlite import Sqlite
+
+
+class Place:
+    """One engine, with a way to make databases and to run SQL in them."""
+
+    def __init__(self, engine: Engine, admin: str, folder: Path) -> None:
+        self.engine = engine
+        self.admin = admin
+        self.folder = folder
+
+    def new(self) -> str:
+        name = f"t_{secrets.token_hex(6)}"
+        if self.engine.name == "sqlite":
+            return f"sqlite:///{self.folder}/{name}.db"
+        return self.engine.create(self.admin, name, "p/w d:@é'")
+
+    def sql(self, url: str, *lines: str) -> list[Any]:
+        """The rows of the last line."""
+        with self.connected(url) as execute:
+            for line in lines:
+                rows = execute(line)
+        return rows
+
+    @contextlib.contextmanager
+    def connected(self, url: str) -> Iterator[Callable[[str], list[Any]]]:
+        if self.engine.name == "sqlite":
+            with contextlib.closing(
+                sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+            ) as one:
+                one.execute("PRAGMA foreign_keys=ON")
+                yield lambda line: one.execute(line).fetchall()
+        else:
+            with psycopg.connect(url, autocommit=True) as one:
+                yield lambda line: list(cursor) if (cursor := one.execute(line)).description else []
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    with databases.postgres() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "sqlite":
+        return Place(Sqlite(), "", tmp_path)
+    return Place(Postgres(), request.getfixturevalue("postgres"), tmp_path)
+
+
+@pytest.fixture(params=["postgres"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An engine whose databases live in a server."""
+    return Place(Postgres(), request.getfixturevalue("postgres"), tmp_path)

@@ -1,0 +1,84 @@
+"""Real database servers for a test session, each in a folder of its own, listening on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from support import eventually
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def as_owner(name: str) -> list[str]:
+    """Database servers refuse to run as root."""
+    return ["runuser", "-u", name, "--"] if os.geteuid() == 0 else []
+
+
+@contextlib.contextmanager
+def folder_of(owner: str) -> Iterator[Path]:
+    folder = Path(
+        tempfile.mkdtemp(prefix="gd-db-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    )
+    if os.geteuid() == 0:
+        entry = pwd.getpwnam(owner)
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[str]:
+    """The URL of a superuser of a new PostgreSQL server."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+    with folder_of("postgres") as folder:
+        port, who = free_port(), as_owner("postgres")
+        (folder / "secret").write_text("root secret\n")
+        subprocess.run([*who, binaries / "initdb", "-D", folder / "d", "-U", "postgres", "--auth=scram-sha-256",
+                        f"--pwfile={folder}/secret", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"],
+                       check=True, capture_output=True)  # fmt: skip
+        options = (
+            f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+        )
+        control = [*who, binaries / "pg_ctl", "-D", folder / "d", "-w", "-s"]
+        subprocess.run([*control, "-o", options, "-l", folder / "log", "start"], check=True)
+        try:
+            yield f"postgresql://postgres:root%20secret@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True)
+
+
+@contextlib.contextmanager
+def mariadb() -> Iterator[str]:
+    """The URL of a superuser of a new MariaDB server."""
+    with folder_of("mysql") as folder, contextlib.ExitStack() as opened:
+        port, who = free_port(), as_owner("mysql")
+        subprocess.run([*who, "mariadb-install-db", "--no-defaults", f"--datadir={folder}/d", "--skip-test-db",
+                        "--auth-root-authentication-method=normal"], check=True, capture_output=True)  # fmt: skip
+        log = opened.enter_context(open(folder / "log", "wb"))
+        server = subprocess.Popen(
+            [*who, shutil.which("mariadbd", path="/usr/sbin:/usr/bin") or "mariadbd", "--no-defaults",
+             f"--datadir={folder}/d", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/sock",
+             f"--pid-file={folder}/pid", "--innodb-flush-log-at-trx-commit=0"],
+            stdout=subprocess.DEVNULL, stderr=log,
+        )  # fmt: skip
+        try:
+            client = ["mariadb", "--no-defaults", f"--socket={folder}/sock", "-u", "root", "-e"]
+            eventually(lambda: not subprocess.run([*client, "SELECT 1"], capture_output=True).returncode)
+            subprocess.run([*client, "CREATE USER admin@'%' IDENTIFIED BY 'root secret'; "
+                            "GRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION"], check=True)  # fmt: skip
+            yield f"mysql://admin:root%20secret@127.0.0.1:{port}/"
+        finally:
+            server.kill()
+            server.wait()
