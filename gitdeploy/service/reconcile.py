@@ -160,6 +160,9 @@ def _left_open(ctx: Context, since: str = "~") -> set[tuple[str, str]]:
 def _previews_without_branch(ctx: Context, site: Site) -> bool:
     """Take them away; whether there was none."""
     branches = ctx.repository(site.name).refs("refs/heads/")
+    for one in environments.listing(ctx, site, "named"):
+        if f"refs/heads/{one.branch}" in branches:  # else nobody but a person takes it away
+            environments.preview_by_now(ctx, one)
     previews = environments.listing(ctx, site, "preview")
     gone = [one for one in previews if f"refs/heads/{one.branch}" not in branches]
     for preview in gone:

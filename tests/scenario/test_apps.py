@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,24 @@ def test_processes_are_seen_scaled_followed_and_joined(server, shop):
     done = server.cli("run", "blog", "--", "sh", "-c", "echo $GITDEPLOY_RELEASE; pwd; exit 7", check=False)
     assert done.returncode == 7
     assert done.stdout.splitlines()[0] == "r3" and done.stdout.splitlines()[1].endswith("/slots/r3/app")
+
+
+@pytest.mark.parametrize("server", ["embedded", "caddy"], indirect=True)
+def test_a_site_without_a_web_process_says_so_at_once(server, shop):
+    server.cli("scale", "blog", "web=0")
+    begin = time.monotonic()
+    for method in ("GET", "HEAD", "POST"):
+        data = b"x" * 1_000_000 if method == "POST" else None
+        page = server.fetch(server.edge, "/any", method=method, data=data, Host="blog.localhost")
+        assert (page.status, page.headers["retry-after"], page.headers["cache-control"]) == (
+            503,
+            "5",
+            "no-store",
+        )
+        assert ("no web process running" in page.text) == (method != "HEAD")
+    assert time.monotonic() - begin < 5
+    server.cli("scale", "blog", "web=1")
+    assert server.get("blog").text == "one r1 plain"
 
 
 def test_apps_answer_while_the_daemon_is_killed_and_are_known_again(server, shop):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shlex
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -30,6 +31,8 @@ _JOIN = """while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 125; shif
 shift
 exec "$@"
 """
+# The first process on a terminal, which hangs up when it ends: Ctrl-C is for what it runs, and it waits for that.
+_LEADER = 'trap : INT QUIT; eval "$1"'
 _PACKAGES = ".packages"
 _FILES = resource.getrlimit(resource.RLIMIT_NOFILE)  # as given to the keeper, which takes more for itself
 
@@ -99,11 +102,14 @@ def spawn(
     line: str, ground: Ground, group: Group | None, memory: int, more: Mapping[str, str], out: int
 ) -> Child:
     """Start it in a session of its own, its output going to `out`. Raises OSError."""
-    wanted, environment = command(line, ground, group, memory, more)
-    with open(os.memfd_create("environment"), "r+b", buffering=0) as stdin:
-        stdin.write(environment)
-        stdin.seek(0)
-        return process.start(wanted, stdin=stdin, stdout=out, stderr=out, own_session=True)
+    return _start(*command(line, ground, group, memory, more), out, own_session=True)
+
+
+def spawn_on(terminal: int, line: str, ground: Ground, group: Group | None, more: Mapping[str, str]) -> Child:
+    """Start it in a session that `terminal` controls: its Ctrl-C, its window, its end. Raises OSError."""
+    leader = shlex.join((program("setsid"), "--ctty", "--wait", "/bin/sh", "-c", _LEADER, "console", line))
+    # The session is begun by the last link of the chain: one that has a session cannot begin another.
+    return _start(*command(f"exec {leader} <&1", ground, group, 0, more), terminal, own_session=False)
 
 
 async def ended(process: Running) -> None:
@@ -135,6 +141,13 @@ def told_end(child: Child | None) -> str:
     number = -code if code < 0 else code - 128
     by_signal = number in set(signal.Signals)
     return f"by {signal.Signals(number).name}" if by_signal else f"with exit code {code}"
+
+
+def _start(wanted: Command, environment: bytes, out: int, *, own_session: bool) -> Child:
+    with open(os.memfd_create("environment"), "r+b", buffering=0) as stdin:
+        stdin.write(environment)
+        stdin.seek(0)
+        return process.start(wanted, stdin=stdin, stdout=out, stderr=out, own_session=own_session)
 
 
 def _bounds(memory: int, group: Group | None) -> list[str]:
