@@ -162,7 +162,7 @@ def _units(_: Context) -> Iterator[Finding]:
         yield Finding("apps", "ok", f"apps run as units of systemd ({found.kind})")
     elif found.runs:
         said = f"Apps run as units of systemd, which does not confine them: {found.why_not}."
-        yield Finding("apps", "warning", said, found.hint)
+        yield Finding("apps", "note", said, found.hint)
     else:
         said = f"Apps run as processes of their own, not as units of systemd: {found.why_not}."
         yield Finding("apps", "note", said, found.hint)

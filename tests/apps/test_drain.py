@@ -177,7 +177,11 @@ def is_sleeper(pid: int, app: App) -> bool:
 
 
 def groups_of(app: App) -> list[Path]:
-    return [*Path("/sys/fs/cgroup").glob(f"**/gitdeploy-app-{key_of(app)}-*")]
+    """Others come and go meanwhile, which a glob would not bear."""
+    name = f"gitdeploy-app-{key_of(app)}-"
+    return [
+        Path(top, one) for top, found, _ in os.walk("/sys/fs/cgroup") for one in found if one.startswith(name)
+    ]
 
 
 def key_of(app: App) -> str:

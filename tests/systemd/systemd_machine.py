@@ -21,18 +21,35 @@ PACKAGES = (
     *("systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", "procps", "python3-venv", "git"),
     *("bubblewrap", "openssh-server", "caddy"),
 )
+# Two machines in one control group would take each other's processes for their own.
+GROUPS = tuple(map(Path, ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd")))
+JOIN = 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift; exec "$@"'
 _PATH = "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"
 
 
 class Machine:
     def __init__(self, root: Path) -> None:
+        self._groups = [
+            top / f"gitdeploy-machine-{os.getpid()}" for top in GROUPS if (top / "cgroup.procs").exists()
+        ]
+        for group in self._groups:
+            group.mkdir()
         shown = {PROJECT, Path(sys.prefix), Path(sys.base_prefix)} - {Path("/usr")}
-        self._nspawn = subprocess.Popen(
-            ["systemd-nspawn", "--quiet", "-D", str(root), f"--machine=gd-{os.getpid()}", "--volatile=overlay",
-             "--register=no", "--keep-unit", "--private-network", "--boot", "--console=pipe",
-             *(f"--bind-ro={one}" for one in sorted(shown))],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        joined = ("sh", "-c", JOIN, "join", *map(str, self._groups), "--")
+        nspawn = (
+            *(
+                "systemd-nspawn",
+                "--quiet",
+                "-D",
+                str(root),
+                f"--machine=gd-{os.getpid()}",
+                "--volatile=overlay",
+            ),
+            *("--register=no", "--keep-unit", "--private-network", "--boot", "--console=pipe"),
+            *(f"--bind-ro={one}" for one in sorted(shown)),
+        )
+        nowhere = subprocess.DEVNULL
+        self._nspawn = subprocess.Popen([*joined, *nspawn], stdin=nowhere, stdout=nowhere, stderr=nowhere)
         self._leader = ""
 
     def await_boot(self) -> None:
@@ -43,8 +60,9 @@ class Machine:
             if self._leader and self.run("systemctl", "is-system-running").stdout.strip() == "running":
                 return
             time.sleep(0.05)
+        failed = self.run("systemctl", "--failed").stdout + self.journal() if self._leader else ""
         self.stop()
-        raise AssertionError(f"The machine did not start: {self._nspawn.communicate()[0].decode()}")
+        raise AssertionError(f"The machine did not start: {failed}")
 
     def run(self, *argv: str, user: str = "") -> subprocess.CompletedProcess[str]:
         """Run it in the machine as `user`, root without one."""
@@ -69,10 +87,13 @@ class Machine:
     def stop(self) -> None:
         self._nspawn.terminate()  # it passes that on as the wish to power off
         try:
-            self._nspawn.communicate(timeout=30)
+            self._nspawn.wait(timeout=30)
         except subprocess.TimeoutExpired:
             self._nspawn.kill()
-            self._nspawn.communicate()
+            self._nspawn.wait()
+        for group in self._groups:
+            for folder, _, _ in os.walk(group, topdown=False):
+                Path(folder).rmdir()
 
     def _inside(self, argv: tuple[str, ...], user: str) -> list[str]:
         change = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []

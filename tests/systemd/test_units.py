@@ -24,9 +24,6 @@ CHOSEN = [
     "test_outlives.py::test_the_only_program_that_was_taken_over_is_started_again_when_it_ends",
     "test_outlives.py::test_what_a_killed_keeper_could_not_write_down_is_ended",
     "test_outlives.py::test_a_slot_with_neither_keeper_nor_record_can_be_drained",
-    "test_drain.py::test_of_an_app_that_forks_nothing_is_left",
-    "test_drain.py::test_a_slot_that_is_taken_away_ends_by_itself",
-    "test_start_and_health.py::test_a_command_runs_once_in_the_slot",
 ]
 
 

@@ -64,9 +64,10 @@ class Copy:
         self._failures = 0
         self._stopping = asyncio.Event()
         self._probing: asyncio.Task[None] | None = None
-        self._family = Family(f"{key}/{name}", self._group(before))
-        if before is not None and before.running.alive:
-            self._take_over(before)
+        left = before if before is not None and before.running.alive else None
+        self._family = Family(f"{key}/{name}", self._group(left))
+        if left is not None:
+            self._take_over(left)
         self.task = asyncio.get_running_loop().create_task(self._keep())
 
     @property

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from gitdeploy import process
+from gitdeploy import bubblewrap, process
+from gitdeploy.domain.app import DATA
 from gitdeploy.errors import Failed
 from gitdeploy.process import Command
 from gitdeploy.runtime.apps.order import Order
@@ -113,7 +114,7 @@ def as_unit(command: Command, app: App, order: Order) -> Command:
     """The command of a keeper, run in a unit of its own. What comes out waits until the unit has ended, and may be
     ended itself at any time.
     """
-    data = order.spec.environment.get("GITDEPLOY_DATA")
+    data = order.spec.environment.get(DATA)
     own = [app.folder, Path(order.logs), *([Path(data)] if data else [])]
     longest = max(one.stop_timeout for one in order.spec.programs.values())
     properties = [
@@ -123,7 +124,7 @@ def as_unit(command: Command, app: App, order: Order) -> Command:
     ]
     if manager().confined:
         properties += [
-            f"TemporaryFileSystem={_word(app.home.root.resolve())}",
+            f"TemporaryFileSystem={_word(Path(order.home))}",
             *(f"BindReadOnlyPaths={_word(one)}" for one in (*_shown(), Path(order.layout))),
             *(f"BindPaths={_word(one.resolve())}" for one in own),
         ]
@@ -165,16 +166,9 @@ def _user() -> str:
 
 def _shown() -> list[Path]:
     """Where we, our Python and the programs of PATH lie, which units may not see otherwise."""
-    home = Path(os.environ.get("HOME", "/"))
-    shown = {Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parents[3]}
-    for entry in map(Path, os.get_exec_path()):
-        if (
-            entry.is_absolute() and entry.is_dir()
-        ):  # of ~/.cargo/bin only the programs: beside them is private
-            shown.add(
-                entry if entry.parent == home or entry.parent.parent in (home, Path("/")) else entry.parent
-            )
-    return sorted(one for one in shown if not one.is_relative_to("/usr") and one != Path("/"))
+    ours = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parents[3]]
+    tools = bubblewrap.toolchains(os.environ.get("PATH", os.defpath), Path(os.environ.get("HOME", "/")))
+    return sorted({one for one in (*ours, *tools) if not one.is_relative_to("/usr")})
 
 
 def _word(path: Path) -> str:
