@@ -179,7 +179,8 @@ missing() {
 run_tests() {
     need_git
     packages=$(missing caddy:caddy bwrap:bubblewrap sshd:openssh-server ssh:openssh-client hugo:hugo mkdocs:mkdocs \
-        jekyll:jekyll wrk:wrk curl:curl npm:nodejs\ npm pg_ctlcluster:postgresql mariadbd:mariadb-server)
+        jekyll:jekyll wrk:wrk curl:curl npm:nodejs\ npm pg_ctlcluster:postgresql mariadbd:mariadb-server \
+        systemd-nspawn:systemd-container debootstrap:debootstrap)
     if [ -n "$packages" ] && may_apt; then
         # shellcheck disable=SC2086  # a list of words
         apt_install $packages
@@ -203,6 +204,9 @@ install_system() {
         may_apt || fail "Not installed: ${packages% }." "Install them with your package manager, then run this again."
         # shellcheck disable=SC2086
         apt_install $packages
+    fi
+    if have_systemd && [ ! -e /usr/lib/systemd/user/dbus.socket ] && may_apt; then
+        apt_install dbus-user-session # gitdeploy's own systemd, which runs the apps, is reached by it
     fi
     make_users
     progress "Installing gitdeploy into $SYSTEM_VENV"
@@ -263,6 +267,8 @@ END
     . /etc/default/gitdeploy
     [ ! -d /etc/systemd/system ] || write_unit >/etc/systemd/system/gitdeploy.service
     if have_systemd; then
+        quietly loginctl enable-linger gitdeploy ||
+            say "The user gitdeploy has no systemd of its own: apps will run as plain processes (gitdeploy doctor)."
         systemctl daemon-reload
         systemctl enable --quiet gitdeploy
         systemctl restart gitdeploy
@@ -294,7 +300,9 @@ write_unit() {
 # Written by gitdeploy's install.sh; change it with: systemctl edit gitdeploy
 [Unit]
 Description=gitdeploy, a push-to-deploy git server
-After=network.target
+# Apps are units of the user's own systemd.
+Wants=user@$(id -u gitdeploy).service
+After=network.target user@$(id -u gitdeploy).service
 
 [Service]
 Type=exec

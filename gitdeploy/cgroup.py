@@ -2,7 +2,8 @@
 
 Version 1 (a folder a controller) and version 2 (one folder) are both written, whichever the machine mounts:
 Linux Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst. Without the right to make a group there is none.
-A systemd unit should say `Delegate=yes` and `DelegateSubgroup=daemon`: groups are then made beside the daemon.
+A systemd unit should say `Delegate=yes`, and `DelegateSubgroup=daemon` or its process `step_aside`: groups are then
+made beside the process.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitdeploy import marks
+
+_ASIDE = "daemon"
 _SHARES_V1, _WEIGHT_V2 = "256", "25"  # a quarter of what a live process gets
 
 
@@ -54,7 +56,7 @@ class Group:
             _write(file, "0")  # nothing new can start while the rest is killed
             _write(file.with_name("cgroup.kill"), "1")
         try:
-            return self._killed(within)
+            return marks.end(self.pids, within=within)
         finally:
             for file, bound in bounds.items():
                 _write(file, bound)
@@ -64,17 +66,6 @@ class Group:
         for folder in self.folders:
             with contextlib.suppress(OSError):
                 folder.rmdir()
-
-    def _killed(self, within: float) -> bool:
-        until = time.monotonic() + within
-        while pids := self.pids():
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.005)
-        return True
 
 
 def make(
@@ -107,6 +98,17 @@ def make(
     return Group(tuple(folders), "memory" in bounds, "pids" in bounds)
 
 
+def step_aside() -> None:
+    """Go into the subgroup `daemon` of our own group, for one whom the group was given (systemd: Delegate=yes):
+    only a group without processes of its own can have bounded ones in it (version 2).
+    """
+    for version, _, own in _parents():
+        with contextlib.suppress(OSError):
+            if version == 2:
+                (own / _ASIDE).mkdir(exist_ok=True)
+                _write(own / _ASIDE / "cgroup.procs", str(os.getpid()))
+
+
 def sweep(prefix: str) -> None:
     """End and remove groups named `<prefix>-<pid>-<hex>` whose process is dead, with all that runs in them."""
     for name, left in named(f"{prefix}-"):
@@ -115,13 +117,15 @@ def sweep(prefix: str) -> None:
             left.remove()
 
 
-def named(prefix: str) -> list[tuple[str, Group]]:
-    """The groups whose names begin so, each hierarchy's by itself."""
-    return [
-        (folder.name, Group((folder,), memory=False, processes=False))
-        for _, _, parent in _parents()
-        for folder in parent.glob(f"{prefix}*")
-    ]
+def named(prefix: str, *, beside: bool = False) -> list[tuple[str, Group]]:
+    """The groups whose names begin so, each hierarchy's by itself; with `beside` also those that lie in a group
+    next to our own, as another unit of systemd has them.
+    """
+    folders: set[Path] = set()
+    for _, _, own in _parents():
+        folders.update(own.glob(f"{prefix}*"))
+        folders.update(own.parent.glob(f"*/{prefix}*") if beside else ())
+    return [(one.name, Group((one,), memory=False, processes=False)) for one in sorted(folders)]
 
 
 def _bound_memory(folder: Path, version: int, memory: int, together: bool) -> bool:
@@ -147,7 +151,7 @@ def _parents() -> Iterator[tuple[int, set[str], Path]]:
         if names:
             yield 1, controllers, own
             continue
-        own = own.parent if own.name == "daemon" else own
+        own = own.parent if own.name == _ASIDE else own
         for controller in ("memory", "pids", "cpu"):
             _write(own / "cgroup.subtree_control", f"+{controller}")
         yield 2, set(_read(own / "cgroup.subtree_control").split()), own

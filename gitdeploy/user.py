@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import pwd
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gitdeploy.process import Command
+
+_libc = ctypes.CDLL(None)
 
 # The environment comes on stdin: it is read by the program's own user, and stands in no argument list.
 _TELL = '. /proc/self/fd/0 && exec "$@" </dev/null'
@@ -42,6 +46,23 @@ def as_user(command: Command, user: User | None, *options: str) -> Command:
         change = ("--reuid", str(user.uid), "--regid", str(user.gid), "--clear-groups")
         change = (*change, "--inh-caps=-all", "--bounding-set=-all")
     return command.wrapped((program("setpriv"), *change, "--no-new-privs", *options))
+
+
+@contextlib.contextmanager
+def files_as(user: User | None) -> Iterator[None]:
+    """Open files in the block with the rights of `user`: of this thread alone (setfsuid(2)). So a link that the user
+    planted leads nowhere that the user could not go.
+    """
+    if user is None:
+        yield
+        return
+    _libc.setfsgid(user.gid)
+    _libc.setfsuid(user.uid)
+    try:
+        yield
+    finally:
+        _libc.setfsuid(os.geteuid())
+        _libc.setfsgid(os.getegid())
 
 
 def told(command: Command, env: Mapping[str, str], *, name: str) -> tuple[Command, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib
 import json
 import os
 import re
@@ -35,6 +36,26 @@ def eventually(what: Callable[[], object], *, seconds: float = 20.0, why: str = 
         assert time.monotonic() < deadline, why or f"not within {seconds} s"
         time.sleep(0.02)
     return found
+
+
+def share_package(top: Path) -> None:
+    """Put the package into `top`, with what it imports before it starts anything, for a user without any right who
+    runs it with the system's Python.
+    """
+    for name in ("gitdeploy", "cronsim"):
+        source = Path(str(importlib.import_module(name).__file__)).parent
+        shutil.copytree(source, top / name, ignore=lambda *_: ["__pycache__"])
+    for path in (top, *top.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o644)
+
+
+def without_bubblewrap(folder: Path) -> str:
+    """A PATH that has in `folder` all programs of the system but that one."""
+    folder.mkdir()
+    for program in (one for part in ("/usr/bin", "/usr/sbin") for one in Path(part).iterdir()):
+        if program.name != "bwrap" and not (folder / program.name).is_symlink():
+            (folder / program.name).symlink_to(program)
+    return str(folder)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitdeploy import cgroup
+from gitdeploy import bubblewrap, cgroup
 from gitdeploy.build import sandbox, verdict, workspace
 from gitdeploy.build.run import MARK, Bounds, Cancel, InfoPipe, Outcome, run
 from gitdeploy.build.sandbox import Isolation, Place
@@ -138,7 +138,7 @@ class _Run:
         if self.level.level != sandbox.BUBBLEWRAP:
             separate = sandbox.separated(command, self.level.level, self.user)
             return Command(separate.argv, cwd=self.place.work / self.recipe.root)
-        shown = sandbox.toolchains(os.environ.get("PATH", ""), Path(os.environ.get("HOME", "/")))
+        shown = bubblewrap.toolchains(os.environ.get("PATH", ""), Path(os.environ.get("HOME", "/")))
         hidden = (
             [self.home]
             if self.home and any(self.home.is_relative_to(one) for one in [Path("/usr"), *shown])

@@ -11,10 +11,9 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any, Protocol
 
-from gitdeploy import process
+from gitdeploy import marks, process
 from gitdeploy.cgroup import Group
 from gitdeploy.process import Command
 
@@ -151,35 +150,8 @@ def _end(running: subprocess.Popen[Any], first: int | None, group: Group | None,
     if group is not None:
         clean = group.kill() and clean
     elif first is None:
-        clean = _kill_marked(mark) and clean
+        clean = (not mark or marks.end(lambda: marks.carrying(MARK, mark))) and clean
     return clean
-
-
-def _kill_marked(mark: str) -> bool:
-    """Kill all processes with the mark in their environment: daemons leave their session, seldom that."""
-    if not mark:
-        return True
-    wanted = f"{MARK}={mark}".encode()
-    until = time.monotonic() + 10
-    while found := [pid for pid in _pids() if wanted in _environment(pid)]:
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.005)
-    return True
-
-
-def _pids() -> Iterator[int]:
-    return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())  # noqa: PTH208 - names only
-
-
-def _environment(pid: int) -> list[bytes]:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return []
 
 
 def _first_of_namespace(info: InfoPipe | None) -> int | None:

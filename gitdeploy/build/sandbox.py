@@ -2,9 +2,6 @@
 
 From the outside in: `guarded` (dies with the daemon, joins its control group, low priority, bounded files),
 then `bubblewrapped` or `separated` (own folders, processes and user), then `user.told` (environment, command).
-
-Where the daemon is root, bubblewrap is started as root and gives way to the build's user inside: so it works
-where unprivileged user namespaces are forbidden, and in folders that only the daemon may enter.
 """
 
 from __future__ import annotations
@@ -16,14 +13,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from gitdeploy import process
+from gitdeploy import bubblewrap, process
 from gitdeploy.process import Command
 from gitdeploy.user import User, as_user, lesser, program
 
 BUBBLEWRAP, PROCESSES, NONE = "bubblewrap", "pid-namespace", "none"
 BUILD_USER = "gitdeploy-build"
 
-_SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+# Dies with its parent: the wish is lost with a change of user, and said again after it.
+_DIES = ("--pdeathsig", "KILL")
 _ETC = (
     *("passwd", "group", "hosts", "host.conf", "resolv.conf", "nsswitch.conf", "services", "protocols"),
     *(
@@ -82,14 +80,9 @@ def build_user() -> User | None:
 def isolation() -> Isolation:
     """The strongest that works on this machine, found by trying it once."""
     user = build_user()
-    if shutil.which("bwrap") is None:
-        why = "bubblewrap is not installed (apt-get install bubblewrap)"
-    else:
-        tried = process.run(_bwrap(Command(("true",)), user, (), network=False))
-        if tried.code == 0:
-            return Isolation(BUBBLEWRAP)
-        said = tried.err.decode(errors="replace").strip().splitlines()
-        why = f"bubblewrap does not work here: {said[-1] if said else f'exit {tried.code}'}"
+    why = bubblewrap.trouble(_bwrap(Command(("true",)), user, (), network=False))
+    if not why:
+        return Isolation(BUBBLEWRAP)
     if process.run(_unshared(Command(("true",)), user)).code == 0:
         return Isolation(PROCESSES, why)
     return Isolation(NONE, why)
@@ -110,7 +103,7 @@ def bubblewrapped(
 
     bubblewrap writes `{"child-pid": N, …}` to `info_fd`: the first process of the build's own namespace.
     """
-    binds = [word for path in toolchains for word in _shown(path)]
+    binds = [word for path in toolchains for word in bubblewrap.shown(path)]
     covers = [word for path in hidden for word in ("--tmpfs", str(path))]
     inside = place.inside(Isolation(BUBBLEWRAP))
     own = [
@@ -146,58 +139,23 @@ def guarded(command: Command, groups: Iterable[Path], limits: Mapping[str, int])
     )
 
 
-def toolchains(path: str, home: Path) -> list[Path]:
-    """The folders outside the system's own that PATH (`path`) needs: `/opt/node/bin` needs `/opt/node`.
-
-    Of a tool right below a person's `home` (`~/.cargo/bin`) only the programs are shown: what stands beside
-    them is private.
-    """
-    found: list[Path] = []
-    for entry in map(Path, path.split(os.pathsep)):
-        if entry.name not in ("bin", "sbin") or not entry.is_absolute() or not entry.is_dir():
-            continue
-        prefix = entry.parent
-        if entry.is_relative_to("/usr") or prefix == Path("/"):
-            continue
-        shown = entry if prefix == home or prefix.parent in (home, Path("/")) else prefix
-        if not any(shown.is_relative_to(other) for other in found):
-            found.append(shown)
-    return found
-
-
 def _bwrap(command: Command, user: User | None, options: Iterable[str], *, network: bool) -> Command:
-    argv = [program("bwrap"), "--die-with-parent", "--new-session", "--unshare-pid", "--unshare-ipc"]
-    argv += ["--unshare-uts", "--unshare-cgroup-try", "--hostname", "build"]
-    argv += [] if network else ["--unshare-net"]
-    argv += [] if user else ["--unshare-user"]
-    argv += [*_system(), "--proc", "/proc", "--dev", "/dev"]
-    argv += ["--size", str(_SHARED_MEMORY), "--perms", "1777", "--tmpfs", "/dev/shm"]
-    argv += [*options, "--remount-ro", "/"]
-    if user:
-        argv += [word for name in ("SETUID", "SETGID", "SETPCAP") for word in ("--cap-add", f"CAP_{name}")]
-    return _as_user(command, user).wrapped([*argv, "--"])
-
-
-def _system() -> list[str]:
-    argv = ["--ro-bind", "/usr", "/usr"]
-    for name in _SYSTEM:
-        path = Path("/", name)
-        if path.is_symlink():
-            argv += ["--symlink", str(path.readlink()), str(path)]
-        elif path.is_dir():
-            argv += ["--ro-bind", str(path), str(path)]
-    argv += ["--dir", "/etc"]
+    own = [
+        "--die-with-parent",
+        "--new-session",
+        "--unshare-uts",
+        "--unshare-cgroup-try",
+        "--hostname",
+        "build",
+    ]
+    own += [] if network else ["--unshare-net"]
+    own += ["--size", str(_SHARED_MEMORY), "--perms", "1777", "--tmpfs", "/dev/shm"]
+    own += ["--dir", "/etc"]
     for name in _ETC:
         path = Path("/etc", name)
         if path.exists():
-            argv += ["--ro-bind", str(path.resolve()), str(path)]
-    return argv
-
-
-def _shown(path: Path) -> list[str]:
-    """Bind it read-only. Its parents are made first: those that bubblewrap makes are closed to the build."""
-    parents = [word for parent in reversed(path.parents[:-1]) for word in ("--dir", str(parent))]
-    return [*parents, "--ro-bind", str(path), str(path)]
+            own += ["--ro-bind", str(path.resolve()), str(path)]
+    return bubblewrap.confined(command, user, [*own, *options], *_DIES)
 
 
 def _unshared(command: Command, user: User | None) -> Command:
@@ -207,5 +165,5 @@ def _unshared(command: Command, user: User | None) -> Command:
 
 
 def _as_user(command: Command, user: User | None) -> Command:
-    """Give up every right. The wish to die with the parent is lost with the change of user: say it again."""
-    return as_user(command, user, "--pdeathsig", "KILL")
+    """Give up every right."""
+    return as_user(command, user, *_DIES)

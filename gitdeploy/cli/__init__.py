@@ -19,6 +19,7 @@ from gitdeploy.cli import (
     releases,
     server,
     sites,
+    snapshots,
     ssh,
 )
 from gitdeploy.cli.asking import Settings
@@ -65,7 +66,21 @@ def main(ctx: click.Context, home: str | None, url: str, token: str) -> None:
     ctx.obj = Settings.of(home, url, token)
 
 
-NOUNS = (server, demo, dev, sites, domains, releases, incident, builds, processes, access, ssh, config)
+NOUNS = (
+    server,
+    demo,
+    dev,
+    sites,
+    domains,
+    releases,
+    snapshots,
+    incident,
+    builds,
+    processes,
+    access,
+    ssh,
+    config,
+)
 for noun in NOUNS:
     for command in noun.COMMANDS:
         main.add_command(command)

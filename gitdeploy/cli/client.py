@@ -57,7 +57,7 @@ class Client:
                 if "said" in told:
                     said(told["said"])
                 elif "error" in told:
-                    raise _error(told["error"])
+                    raise error_of(told["error"])
                 else:
                     return told["result"]
         raise Failed("The server ended the conversation early.", "See what is live: gitdeploy live SITE")
@@ -69,6 +69,23 @@ class Client:
                 _read(answer)
             while chunk := answer.read1(65536):
                 yield chunk
+
+    def console(self, asked: dict[str, str], terminal: int) -> socket.socket:
+        """Hand an open terminal to the daemon, with what is to be opened on it; what is answered on the connection
+        comes when that has ended. Descriptors cannot be sent to another machine.
+        """
+        if self._url.netloc:
+            raise Invalid(
+                "A console is opened on the machine itself.", "Without --url; or use gitdeploy run."
+            )
+        said = json.dumps({**asked, "session": self._session}).encode()
+        try:
+            door = _connected(self._home / "run", "console.sock")
+            socket.send_fds(door, [len(said).to_bytes(4, "big")], [terminal])
+            door.sendall(said)
+        except OSError as error:
+            raise self._unreachable(error) from error
+        return door
 
     def _open(
         self, method: str, path: str, body: object, query: dict[str, object] | None, accept: str
@@ -116,14 +133,22 @@ class _Unix(http.client.HTTPConnection):
         self._folder = folder
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.open(".", os.O_RDONLY)
-        try:
-            os.chdir(self._folder)  # a socket's path holds 107 bytes at most
-            self.sock.connect("api.sock")
-        finally:
-            os.fchdir(before)
-            os.close(before)
+        self.sock = _connected(self._folder, "api.sock")
+
+
+def _connected(folder: Path, name: str) -> socket.socket:
+    door = socket.socket(socket.AF_UNIX)
+    before = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(folder)  # a socket's path holds 107 bytes at most
+        door.connect(name)
+    except OSError:
+        door.close()
+        raise
+    finally:
+        os.fchdir(before)
+        os.close(before)
+    return door
 
 
 def _read(answer: http.client.HTTPResponse) -> Any:
@@ -133,10 +158,10 @@ def _read(answer: http.client.HTTPResponse) -> Any:
     except ValueError:
         raise Failed(f"The server answered {answer.status} with something that is not JSON.") from None
     if answer.status >= 400:
-        raise _error(document.get("error", {}))
+        raise error_of(document.get("error", {}))
     return document
 
 
-def _error(said: dict[str, str]) -> GitdeployError:
+def error_of(said: dict[str, str]) -> GitdeployError:
     kind = Refused if said.get("code") == "unauthorized" else BY_CODE.get(said.get("code", ""), Failed)
     return kind(said.get("message", "The server refused."), said.get("hint", ""))

@@ -8,6 +8,7 @@ import click
 
 from gitdeploy.cli import screen
 from gitdeploy.cli.asking import Settings, as_json, env, settings, site
+from gitdeploy.cli.console import console
 from gitdeploy.errors import Invalid
 
 
@@ -102,4 +103,4 @@ def _show(found: list[dict[str, Any]], site: str, as_json: bool) -> None:
     screen.table(rows, head=head, empty=f"Nothing runs for {site}.")
 
 
-COMMANDS = (ps, scale, run, logs)
+COMMANDS = (ps, scale, run, console, logs)

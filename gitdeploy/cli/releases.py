@@ -64,6 +64,7 @@ def _order(verb: str, says: str, default: str | None = None) -> click.Command:
     @click.argument("target", metavar="TARGET", required=default is None, default=default)
     @env
     @click.option("--reason", default="", help="Why; kept with the release.")
+    @click.option("--snapshot", is_flag=True, help="Capture and prove databases and files first.")
     @click.option("--dry-run", is_flag=True, help="Check everything and change nothing.")
     @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
     @as_json
@@ -75,19 +76,27 @@ def _order(verb: str, says: str, default: str | None = None) -> click.Command:
         target: str,
         env: str,
         reason: str,
+        snapshot: bool,
         dry_run: bool,
         yes: bool,
         as_json: bool,
-        **more: str,
+        **more: object,
     ) -> None:
         if not yes and not dry_run and not as_json and sys.stdin.isatty():
             click.confirm(f"{verb} {env} of {site} to {target}?", abort=True, err=True)
-        body = {"target": target, "env": env, "reason": reason, "dry_run": dry_run, **more}
+        body = {
+            "target": target, "env": env, "reason": reason, "snapshot": snapshot, "dry_run": dry_run, **more
+        }  # fmt: skip
         made = asked.client.follow(f"/sites/{site}/{verb}", body, screen.prose)
         if as_json:
             screen.facts(made)
 
     if verb == "rollback":
+        order = click.option(
+            "--force-schema",
+            is_flag=True,
+            help="Also where the code will not find its database as it left it; needs --reason.",
+        )(order)
         order = click.option(
             "--config",
             type=click.Choice(["now", "then"]),

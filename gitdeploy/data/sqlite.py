@@ -16,24 +16,31 @@ from gitdeploy.data.url import parse
 from gitdeploy.domain.content import AS_IS, Rewriting, RowChange
 from gitdeploy.domain.schema import Schema
 from gitdeploy.domain.snapshot import Facts
+from gitdeploy.user import User, files_as
 
 FILE = "database.sqlite"
 _STEP = 4096  # pages copied at a time
 
 
 class Sqlite:
+    """`user` is who writes to the databases, if that is not us: they are opened with no more rights than that."""
+
     name = "sqlite"
+
+    def __init__(self, user: User | None = None) -> None:
+        self._user = user
 
     @contextlib.contextmanager
     def instant(self, url: str) -> Iterator[SqliteInstant]:
         with contextlib.ExitStack() as opened, told():
-            live = opened.enter_context(connect(url))
-            live.execute("BEGIN")
-            live.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on it is fixed
+            with files_as(self._user):
+                live = opened.enter_context(connect(url))
+                live.execute("BEGIN")
+                live.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on it is fixed
             yield SqliteInstant(live, opened)
 
     def schema(self, url: str) -> Schema:
-        with connect(url) as connection, told():
+        with files_as(self._user), connect(url) as connection, told():
             return read_schema(connection)
 
     def load(self, url: str, folder: Path) -> None:
@@ -54,11 +61,12 @@ class Sqlite:
         rewriting: Rewriting = AS_IS,
         remember: Path | None = None,
     ) -> Mapping[str, RowChange]:
-        with sqlite_content.opened(source, target) as side:
+        with sqlite_content.opened(source, target, self._user) as side:
             return content.move(side, tables, Wish(mark, base, overwrite, dry_run, rewriting, remember))
 
     def has_mark(self, url: str, mark: str) -> bool:
-        return sqlite_content.has_mark(url, mark)
+        with files_as(self._user):
+            return sqlite_content.has_mark(url, mark)
 
 
 class SqliteInstant:

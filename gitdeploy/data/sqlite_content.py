@@ -14,19 +14,22 @@ from typing import Any
 from gitdeploy.data import content
 from gitdeploy.data.content import Pass, Plan
 from gitdeploy.data.engine import MARKS
-from gitdeploy.data.sqlite_link import connect, quoted, read_schema, told
+from gitdeploy.data.sqlite_link import connect, place, quoted, read_schema, told
 from gitdeploy.data.url import parse
 from gitdeploy.domain.content import ForeignKey
 from gitdeploy.domain.schema import Schema
+from gitdeploy.user import User, files_as
 
 _SOURCE = "gitdeploy_source"
 
 
 @contextlib.contextmanager
-def opened(source: str, target: str) -> Iterator[SqliteSide]:
-    with connect(target) as connection:
-        with told():
-            connection.execute(f"ATTACH {_text(str(parse(source).path))} AS {_SOURCE}")
+def opened(source: str, target: str, user: User | None) -> Iterator[SqliteSide]:
+    """`user` is whose rights the files are opened and made with."""
+    with contextlib.ExitStack() as left:
+        with files_as(user), told():
+            connection = left.enter_context(connect(target))
+            connection.execute(f"ATTACH {_text(place(parse(source).path))} AS {_SOURCE}")
             connection.execute("PRAGMA foreign_keys = OFF")
             connection.execute("BEGIN")
             connection.execute(
@@ -36,9 +39,9 @@ def opened(source: str, target: str) -> Iterator[SqliteSide]:
             # A lock on the target alone: others go on writing to the source.
             connection.execute(f"DELETE FROM main.{MARKS} WHERE 1 = 0")
             connection.execute(f"SELECT COUNT(*) FROM {_SOURCE}.sqlite_master").fetchone()
-        with connect(source) as other:
-            shape = read_schema(other)
-        yield SqliteSide(connection, SqliteReader(connection, shape, _SOURCE))
+            with connect(source) as other:
+                shape = read_schema(other)
+        yield SqliteSide(connection, SqliteReader(connection, shape, _SOURCE), user)
 
 
 class SqliteReader:
@@ -78,12 +81,14 @@ class SqliteReader:
 class SqliteSide(SqliteReader):
     sharing = ""
 
-    def __init__(self, connection: sqlite3.Connection, source: SqliteReader) -> None:
+    def __init__(self, connection: sqlite3.Connection, source: SqliteReader, user: User | None) -> None:
         super().__init__(connection, read_schema(connection))
+        self._user = user
         self.source: content.Reader = source
 
     def do(self, line: str) -> None:
-        with told():
+        """A journal that comes into being belongs to whoever writes to this database."""
+        with files_as(self._user), told():
             self._connection.execute(line)
 
     def temporary(self, name: str, definition: str) -> None:

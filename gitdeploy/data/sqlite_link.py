@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from gitdeploy.data.engine import MARKS
@@ -22,12 +24,17 @@ def connect(url: str) -> Iterator[sqlite3.Connection]:
     """Raises Failed. A database that nobody has made yet is an empty one."""
     path = parse(url).path
     try:
-        connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+        connection = sqlite3.connect(place(path), uri=True, timeout=_PATIENCE, isolation_level=None)
     except sqlite3.Error as error:
         raise Failed(f"The database {path.name} cannot be opened: {error}.") from error
     with contextlib.closing(connection):
         connection.create_aggregate("gitdeploy_sum", -1, Sum)  # type: ignore[arg-type]
         yield connection
+
+
+def place(path: Path) -> str:
+    """What SQLite opens: a file that is there already, or nothing."""
+    return f"{path.as_uri()}?mode=rw" if os.path.lexists(path) else ":memory:"
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ class Environment:
     branch: str
     folder: str
     created_at: str
-    state: str = "building"  # building ready failed
+    state: str = "building"  # building ready failed restoring
     release: int | None = None
     expires_at: str | None = None
     scale: str = "{}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.links import check_links, resolve
@@ -13,6 +13,11 @@ from gitdeploy.domain.tree_path import TreePath, check_folder, check_name, show
 from gitdeploy.errors import Invalid
 
 __all__ = ["EMPTY", "Entry", "Manifest"]
+
+
+Links: TypeAlias = Mapping[TreePath, bytes]
+"""Targets of links by path."""
+NO_LINKS: Links = {}
 
 
 class Manifest(Mapping[TreePath, Entry]):
@@ -62,6 +67,16 @@ class Manifest(Mapping[TreePath, Entry]):
         if folder.links:
             check_links(folder)
         return Manifest(folder)
+
+    def linked(self, links: Links) -> Folder:
+        """The tree with a link at each of these paths, in place of what is there; it may lead out of the tree, so
+        this is nothing to be stored.
+        """
+        draft = _Draft(self.folder)
+        for path, target in links.items():
+            draft.take(path)
+            draft.put(path, Entry.link(target))
+        return draft.freeze() if links else self.folder
 
     def resolved(self) -> Manifest:
         """The same tree with every link replaced by what it leads to. Raises as `links.resolve`."""
@@ -114,6 +129,12 @@ class _Draft:
         if not isinstance(self._before.find(path), Entry) or name not in self._folder(above, path):
             raise Invalid(f"{show(path)} cannot be removed: it is not there.")
         del self._folder(above, path)[name]
+
+    def take(self, path: TreePath) -> None:
+        """Remove whatever is there."""
+        above, _, name = path.rpartition(b"/")
+        self._folder(above, path).pop(name, None)
+        self._forget(path)
 
     def put(self, path: TreePath, entry: Entry) -> None:
         above, _, name = path.rpartition(b"/")

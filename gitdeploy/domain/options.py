@@ -10,9 +10,19 @@ from typing import Any
 from gitdeploy.errors import Invalid
 
 REASON_MAX = 1000
-_FLAGS = ("wait", "detach", "cancel-on-hangup", "dry-run", "skip", "no-cache", "resume")
+_FLAGS = (
+    "wait",
+    "detach",
+    "cancel-on-hangup",
+    "dry-run",
+    "skip",
+    "no-cache",
+    "resume",
+    "snapshot",
+    "force-schema",
+)
 _VALUES = ("reason", "env", "config")
-_LATER = ("at", "only", "snapshot", "force-schema", "ticket")
+_LATER = ("at", "only", "ticket")
 CONFIGS = ("now", "then")
 
 
@@ -28,6 +38,8 @@ class Options:
     skip: bool = False
     no_cache: bool = False
     resume: bool = False
+    snapshot: bool = False
+    force_schema: bool = False
 
     def as_list(self) -> list[str]:
         """The same options as they were pushed, so that they can be kept and parsed again."""
@@ -53,6 +65,8 @@ def parse(pushed: Iterable[str]) -> Options:
     options = Options(**said)
     if options.wait and options.detach:
         raise Invalid("The push options wait and detach contradict each other.", "Say one of them.")
+    if options.force_schema and not options.reason:
+        raise Invalid("The push option force-schema needs a reason.", "Say: -o force-schema -o reason=…")
     return options
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.errors import GitdeployError, Invalid, Refused
 
-ORDERS = ("rollback", "promote", "redeploy", "cancel")
-RESERVED = ("snapshot", "restore", "clone", "cutover", "approve", "pin", "live", "releases")
+ORDERS = ("rollback", "promote", "redeploy", "cancel", "snapshot", "restore")
+RESERVED = ("clone", "cutover", "approve", "pin", "live", "releases")
 WRITTEN_BY_US = ("refs/live/", "refs/releases/", "refs/notes/")
 ZERO = "0" * 40
 
@@ -120,11 +120,16 @@ def _split(ref: str) -> tuple[str, str]:
     return "refs/", ref.removeprefix("refs/")
 
 
+_EXAMPLES = {
+    "rollback": "previous", "cancel": "<build>", "snapshot": "production", "restore": "<snapshot>",
+}  # fmt: skip
+
+
 def _order(update: Update, verb: str, target: str) -> Meaning:
     if update.deletes:
         return Denied(Refused(f"{verb}/{target} is a command, there is nothing to delete."))
     if not target:
-        example = {"rollback": "rollback/previous", "cancel": "cancel/<build>"}.get(verb, f"{verb}/r41")
+        example = f"{verb}/{_EXAMPLES.get(verb, 'r41')}"
         return Denied(Invalid(f"{verb} needs a target.", f"Push HEAD:{example}"))
     return Order(verb, target)
 

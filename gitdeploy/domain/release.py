@@ -14,7 +14,7 @@ FORWARD = ("deploy", "promote", "redeploy")
 """The kinds that bring something new, and so run the release command."""
 NOTED = (
     "id", "number", "env", "kind", "commit", "subject", "build", "artifact", "actor", "reason", "created_at",
-    "live_at", "origin", "serves", "slot", "config",
+    "live_at", "origin", "serves", "slot", "config", "data", "schemas",
 )  # fmt: skip
 """What the note of a release tells of it: enough to know it again when the ledger is lost."""
 BAD = "bad"
@@ -27,7 +27,9 @@ class Release:
     """A row of the ledger. `number` counts per site; `origin` is the number of the release that first put
     this artifact here (itself, unless this is a rollback). `serves` is files or app; `slot` the slot that serves
     it, its own or that of an earlier release that was still started; `config` the number of the configuration that
-    its processes run with, 0 for none. Times are UTC ISO 8601.
+    its processes run with, 0 for none; `data` that of the data folder that they write to. `schemas` is the JSON of
+    what its databases looked like, by name: the fingerprints `before` and `after` its release command, and the
+    verdict on what it changed. Times are UTC ISO 8601.
     """
 
     id: str
@@ -51,6 +53,8 @@ class Release:
     serves: str = "files"
     slot: str = ""
     config: int = 0
+    data: int = 1
+    schemas: str = "{}"
 
     @property
     def name(self) -> str:

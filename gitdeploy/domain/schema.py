@@ -72,6 +72,14 @@ class Schema:
 
 
 @dataclass(frozen=True)
+class KnownSchema:
+    """A row of the ledger: a shape that some release was live with. `text` is the JSON of a Schema."""
+
+    fingerprint: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Change:
     """What differs, as sentences. Older code runs on with what is additive; what is destructive it misses, and of the
     unknown nobody can say.

@@ -118,10 +118,9 @@ class Preview:
 
 @dataclass(frozen=True)
 class Data:
-    about: ClassVar[str] = "What the site keeps between releases."
-    later: ClassVar[str] = "data"
+    about: ClassVar[str] = "What an app keeps between releases."
     databases: tuple[str, ...] = key(kinds.databases, [], '"sqlite:<path>", "postgres" or "mariadb".')
-    files: tuple[str, ...] = key(kinds.folders, [], "Folders the running site writes to.")
+    files: tuple[str, ...] = key(kinds.folders, [], "Folders that the running app writes to.")
 
 
 @dataclass(frozen=True)
@@ -203,6 +202,7 @@ class Settings:
         """What a release is served with, for its signed record: every value said, none left to a default."""
         return {
             "cron": dict(sorted(self.cron.items())),
+            "data": {"databases": list(self.data.databases), "files": list(self.data.files)},
             "health": asdict(self.health) | {"expect": list(self.health.expect)},
             "processes": {name: asdict(self.processes[name]) for name in sorted(self.processes)},
             "static": asdict(self.static),

@@ -16,6 +16,7 @@ EXAMPLES = {
         'web = "gunicorn app:app"',
         'worker = { command = "python worker.py", count = 2, stop_timeout = "1m" }',
         'release = "python manage.py migrate"',
+        'console = "python manage.py shell"',
     ),
     "environments": ("[environments.staging]", 'branch = "staging"'),
     "content.groups": ('blog = ["posts", "uploads/blog/**"]',),

@@ -11,7 +11,7 @@ class Site:
 
     `policy` is the text of the gitdeploy.toml that production last went live with: "" when it had none, None
     before the first release. `last_release` is the highest release number given out. `lock` is the reason why
-    nothing may go live, "" when it may.
+    nothing may go live, "" when it may. `last_snapshot` is the highest snapshot number given out.
     """
 
     name: str
@@ -21,3 +21,4 @@ class Site:
     policy: str | None = None
     last_release: int = 0
     lock: str = ""
+    last_snapshot: int = 0

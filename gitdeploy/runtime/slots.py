@@ -7,6 +7,7 @@
     sites/<site>/<env>/slots/<slot>/web.sock                     an app's socket, made by whoever runs the app
     sites/<site>/<env>/slots/<slot>/no-web                       or this empty file: there will never be one
     sites/<site>/<env>/slots/<slot>/left                         since when it has been followed by another
+    sites/<site>/<env>/data/<number>/                            what its apps keep; a release names the number
     sites/<site>/<env>/allow.json, maintenance.json, password    the gate before it (runtime/edge/gate.py)
 
 A slot is prepared under another name and renamed, so it is whole before it can be seen, and what it serves never
@@ -53,6 +54,10 @@ class Environment:
 
     def slot_folder(self, slot: str) -> Path:
         return self.folder / "slots" / SlotName.parse(slot)
+
+    def data_folder(self, number: int) -> Path:
+        """What the processes of an environment may write to, and find again in the next release."""
+        return self.folder / "data" / str(number)
 
     def prepare(self, slot: str, root: Path, rules: Rules) -> None:
         """Make `slot` serve the folder `root` (within the home) by `rules`; durable when it returns.

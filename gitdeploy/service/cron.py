@@ -19,6 +19,7 @@ from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
 from gitdeploy.service import serving
 from gitdeploy.service.context import Context
+from gitdeploy.service.mishap import plainly
 
 log = logging.getLogger("gitdeploy.cron")
 LONGEST = 6 * 3600  # seconds
@@ -41,8 +42,9 @@ class Cron:
                 continue
             try:
                 _begin(ctx, env, release, now)
-            except GitdeployError as error:  # one damaged site does not stop the others
-                log.error("%s %s: %s", env.site, env.name, error.message)
+            except Exception as error:  # one damaged site does not stop the others
+                told = plainly(error, f"the schedule of {env.site} {env.name}")
+                log.error("%s %s: %s", env.site, env.name, told.message)
 
 
 def _begin(ctx: Context, env: Environment, release: Release, minute: datetime) -> None:

@@ -12,6 +12,8 @@ from gitdeploy.build import sandbox
 from gitdeploy.domain.digest import Digest
 from gitdeploy.errors import GitdeployError
 from gitdeploy.git import repository as repositories
+from gitdeploy.runtime.apps import driver as apps
+from gitdeploy.runtime.apps import unit
 from gitdeploy.runtime.edge import driver
 from gitdeploy.service import slot
 from gitdeploy.service.context import Context
@@ -44,6 +46,8 @@ def examine(ctx: Context) -> list[Finding]:
         _disk,
         _edge,
         _isolation,
+        _confinement,
+        _units,
         _certificates,
         _hooks,
         _switches,
@@ -141,6 +145,27 @@ def _isolation(_: Context) -> Iterator[Finding]:
         yield Finding(
             "builds", "warning", f"Builds are not isolated: {level.why_not}", "See docs/building.md."
         )
+
+
+def _confinement(_: Context) -> Iterator[Finding]:
+    why = apps.why_unconfined()
+    if why:
+        said = f"Programs of apps are not confined, and can read what their user can: {why}"
+        yield Finding("confinement", "warning", said, "See docs/apps.md.")
+    else:
+        yield Finding("confinement", "ok", "programs of apps are confined by bubblewrap")
+
+
+def _units(_: Context) -> Iterator[Finding]:
+    found = unit.manager()
+    if found.confined:
+        yield Finding("apps", "ok", f"apps run as units of systemd ({found.kind})")
+    elif found.runs:
+        said = f"Apps run as units of systemd, which does not confine them: {found.why_not}."
+        yield Finding("apps", "warning", said, found.hint)
+    else:
+        said = f"Apps run as processes of their own, not as units of systemd: {found.why_not}."
+        yield Finding("apps", "note", said, found.hint)
 
 
 def _hooks(ctx: Context) -> Iterator[Finding]:

@@ -62,6 +62,19 @@ def named_by_now(ctx: Context, env: Environment) -> Environment:
         return ctx.ledger.environments.change(env, kind="named", branch=named.branch, expires_at=None)
 
 
+def preview_by_now(ctx: Context, env: Environment) -> Environment:
+    """An environment that the live gitdeploy.toml no longer names is the preview of its branch, where it was, and
+    lives as long as that unless it is pushed to.
+    """
+    if env.kind != "named":
+        return env
+    if env.name in policy.of_site(ctx.site(env.site), ctx.repository(env.site)).environments:
+        return env
+    with ctx.ledger.atomic():
+        ctx.event("environment.unnamed", actor="", site=env.site, env=env.name, data={"branch": env.branch})
+        return ctx.ledger.environments.change(env, kind="preview", expires_at=None)
+
+
 def refresh(ctx: Context, pending: PendingPush, teller: Teller) -> None:
     """Build what was pushed to a branch and let its environment follow. Ends by forgetting the pending push, so
     a crash at any point means it is done again.
@@ -139,7 +152,8 @@ def _build_and_show(
 ) -> None:
     settings = policy.of_site(site, ctx.repository(site.name))
     own = settings.policy.environment_of(branch)
-    name = own or branch
+    shown = None if own else _of_branch(ctx, site, branch)
+    name = own or (shown.name if shown else branch)
     commit = ctx.repository(site.name).commit(pending.new)
     kind = "environment" if own else "preview"
     teller.step(f'{kind} {name} of {site.name}: {commit.id[:7]} "{commit.subject}" by {pending.actor}')
@@ -189,14 +203,16 @@ def _deleted(ctx: Context, site: Site, pending: PendingPush, teller: Teller) -> 
 
 
 def _preview(ctx: Context, site: Site, branch: str) -> Environment:
-    found = _of_branch(ctx, site, branch)
-    if found is None:
+    named = ctx.ledger.environments.get(site.name, branch)
+    found = _of_branch(ctx, site, branch) or (named and preview_by_now(ctx, named))
+    if found is None or found.kind != "preview":
         raise NotFound(f"{site.name} has no preview of {branch!r}.", f"See: gitdeploy previews {site.name}")
     return found
 
 
 def _of_branch(ctx: Context, site: Site, branch: str) -> Environment | None:
-    return ctx.ledger.environments.one(site=site.name, branch=branch, kind="preview")
+    known = ctx.ledger.environments.where(site=site.name, branch=branch, kind=("preview", "named"))
+    return next((one for env in known if (one := preview_by_now(ctx, env)).kind == "preview"), None)
 
 
 def _gone(ref: str, old: str) -> Update:

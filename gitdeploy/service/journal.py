@@ -14,25 +14,29 @@ from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.refs import ZERO, Update
 from gitdeploy.domain.release import Release, remarked
-from gitdeploy.domain.switch import OPEN, SwitchRecord
+from gitdeploy.domain.switch import OPEN, RETIRING, SwitchRecord
 from gitdeploy.errors import Failed, GitdeployError
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import policy
+from gitdeploy.service import exchange, policy
 from gitdeploy.service.context import Context
+from gitdeploy.service.exchange import Exchange
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock, ids
 
 log = logging.getLogger("gitdeploy.journal")
 
 
-def begin(ctx: Context, release: Release, place: Place, updates: list[Update]) -> SwitchRecord:
+def begin(
+    ctx: Context, release: Release, place: Place, updates: list[Update], brings: Exchange | None
+) -> SwitchRecord:
+    id = ids.new("swi")
     return ctx.ledger.switches.add(
         SwitchRecord(
-            id=ids.new("swi"), site=release.site, env=release.env, release=release.number,
+            id=id, site=release.site, env=release.env, release=release.number,
             old_slot=place.current(), new_slot=release.slot,
             refs=json.dumps([[one.old, one.new, one.ref] for one in updates]),
-            phase="prepared", created_at=clock.now(),
+            phase="prepared", created_at=clock.now(), data=brings.seal(ctx, id) if brings else "",
         )
     )  # fmt: skip
 
@@ -105,6 +109,9 @@ def _settle(ctx: Context, record: SwitchRecord, release: Release | None) -> str:
             refs.commit()
         ctx.untold.append(_record(ctx, release, record, environment))
         return "finished"
+    if (brought := exchange.opened(ctx, record)) is not None:
+        brought.put_back()
+        brought.drop_new(ctx, environment)
     undo(ctx, release, None, record)
     with contextlib.suppress(OSError):
         place.retire(keep={place.current() or ""})
@@ -126,7 +133,7 @@ def _record(ctx: Context, release: Release, record: SwitchRecord, env: Environme
         if env.kind != "preview":
             _remark(ctx, live, old)
         ctx.ledger.environments.change(env, release=release.number, state="ready")
-        ctx.ledger.switches.change(record, phase="done")
+        ctx.ledger.switches.change(record, phase=RETIRING if record.data else "done")
         for moved in _updates(record):
             if moved.ref.startswith("refs/heads/"):
                 ctx.acted_on(release.site, moved.ref, moved.new)

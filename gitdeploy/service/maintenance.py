@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from gitdeploy.errors import GitdeployError
-from gitdeploy.service import cron, doctor, reconcile, retention, watch
+from gitdeploy.service import cron, doctor, reconcile, restore, retention, watch
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 
@@ -21,6 +21,7 @@ EVERY = {
     "apps": 5.0,
     "watch": 2.0,
     "branches": 10.0,
+    "replaced data": 5.0,
     "patrol": 900.0,
     "collection": 3600.0,
 }
@@ -35,6 +36,7 @@ def run(ctx: Context, ending: threading.Event, ensure_edge: Callable[[], object]
         "apps": lambda: reconcile.keep_apps(ctx),
         "watch": partial(watch.Watch().look, ctx),
         "branches": lambda: reconcile.again(ctx),
+        "replaced data": lambda: restore.retire(ctx),
         "patrol": lambda: _patrol(ctx),
         "collection": lambda: retention.collect(ctx, Teller()),
     }

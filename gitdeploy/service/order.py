@@ -1,8 +1,11 @@
-"""Command refs: `rollback/r41`, `promote/<build>`, `redeploy/r41`, `cancel/<build>`, as pushed by git."""
+"""Command refs: `rollback/r41`, `promote/<build>`, `redeploy/r41`, `cancel/<build>`, `snapshot/<env>`,
+`restore/<snapshot>`, as pushed by git.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gitdeploy.domain import target as targets
 from gitdeploy.domain.names import PRODUCTION
@@ -12,22 +15,31 @@ from gitdeploy.domain.refs import Update
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid
-from gitdeploy.service import build, history, release
+from gitdeploy.service import build, history, release, restore, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
+
+_OF_DEVELOPERS = ("cancel", "snapshot", "restore")
+"""What these may do where is decided by the verb itself."""
 
 
 def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, options: Options) -> None:
     """Every cheap reason to refuse an order."""
-    need = Role.DEVELOPER if verb == "cancel" else Role.MAINTAINER
-    actor.need(need, site.name, verb if verb == "cancel" else f"{verb} {options.env or PRODUCTION}")
+    least = Role.DEVELOPER if verb in _OF_DEVELOPERS else Role.MAINTAINER
+    actor.need(least, site.name, verb if verb in _OF_DEVELOPERS else f"{verb} {options.env or PRODUCTION}")
     if options.detach or options.skip:
         raise Invalid(f"{verb}/{target} is carried out at once.", "Push it without -o detach and -o skip.")
     if options.config and verb != "rollback":
         raise Invalid("Only a rollback chooses its configuration.", "Push without -o config.")
-    if verb != "cancel":
-        targets.parse(target)
-        history.environment_of(ctx, site, options.env)
+    match verb:
+        case "snapshot":
+            history.environment_of(ctx, site, target)
+        case "restore":
+            env = history.environment_of(ctx, site, options.env or snapshot.find(ctx, site, target).env)
+            restore.allow(actor, site, env, confirmed=bool(options.reason))
+        case "rollback" | "promote" | "redeploy":
+            targets.parse(target)
+            history.environment_of(ctx, site, options.env)
 
 
 def carry_out(
@@ -45,7 +57,7 @@ def carry_out(
     ask = release.Ask(
         actor=actor.name, site=site, env=options.env or PRODUCTION, reason=options.reason,
         dry_run=options.dry_run, no_cache=options.no_cache, config=options.config,
-        teller=teller, gone=stop,
+        snapshot=options.snapshot, force_schema=options.force_schema, teller=teller, gone=stop,
     )  # fmt: skip
     match verb:
         case "rollback":
@@ -54,6 +66,13 @@ def carry_out(
             made = release.promote(ctx, ask, targets.parse(target))
         case "redeploy":
             made = release.redeploy(ctx, ask, targets.parse(target))
+        case "snapshot":
+            env = history.environment_of(ctx, site, target)
+            snapshot.take(ctx, actor, env, teller, label=options.reason)
+            return None
+        case "restore":
+            taken = snapshot.find(ctx, site, target)
+            made = restore.restore(ctx, replace(ask, env=options.env or taken.env), taken)
         case _:
             build.cancel(ctx, actor, site, target, teller)
             return None

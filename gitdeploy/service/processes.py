@@ -6,8 +6,10 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from gitdeploy.domain.app import CONSOLE
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
@@ -15,7 +17,7 @@ from gitdeploy.errors import Invalid, NotFound
 from gitdeploy.runtime.apps import driver, reading
 from gitdeploy.runtime.apps.driver import App
 from gitdeploy.runtime.apps.driver import CopyRecord as CopyRecord
-from gitdeploy.service import history, slot
+from gitdeploy.service import history, serving, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.teller import Teller
@@ -23,6 +25,15 @@ from gitdeploy.store import ids
 
 MOST_COPIES = 100
 LONGEST_RUN = 24 * 3600  # seconds
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where a person sits: an open terminal, what kind it is ($TERM), and a connection that ends when they leave."""
+
+    terminal: int
+    user: int
+    term: str
 
 
 def listing(ctx: Context, site: Site, env: str) -> tuple[CopyRecord, ...]:
@@ -84,6 +95,25 @@ def run(
     return code[0]
 
 
+def console(ctx: Context, actor: Actor, site: Site, env: str, line: str, seat: Seat) -> None:
+    """Open a shell line, or the app's own console or a shell where it is empty, beside what is live; returns when it
+    is under way. From then on it is between the user and the slot: nothing of it passes here.
+    """
+    actor.need(Role.MAINTAINER, site.name, f"open a console in {env}")
+    if "\0" in line or not re.fullmatch(r"[A-Za-z0-9._+-]{1,64}", seat.term):
+        raise Invalid("This is no command, or no terminal.", f"Such as: gitdeploy console {site.name}")
+    where = history.environment_of(ctx, site, env)
+    app = _live(ctx, where)
+    line = line.strip() or _own_console(ctx, where) or "/bin/sh"
+    variables = {"TERM": seat.term, "PS1": f"{site.name} {where.name} {app.slot} $ "}
+    told = {"command": line}
+    ctx.event(
+        "processes.console", actor=actor.name, site=site.name, env=where.name, subject=app.slot, data=told
+    )
+    name = ids.new("console").lower()
+    driver.console(app, line, name=name, variables=variables, terminal=seat.terminal, user=seat.user)
+
+
 def tail(ctx: Context, actor: Actor, site: Site, env: str, process: str, count: int) -> list[str]:
     """The last lines that programs said, in the order of their times; `process` is `web.1`, `web`, or "" for all."""
     folder = _log_folder(ctx, actor, site, env, process)
@@ -101,6 +131,13 @@ def _lines_of(log: Path, work: threading.Thread) -> Iterator[str]:
         yield from (line.split(" ", 4)[4] for line in lines if line.split(" ", 4)[3:4] == ["|"])
         if not lines and not work.is_alive():
             return
+
+
+def _own_console(ctx: Context, env: Environment) -> str:
+    """The command that the app of what is live names for it, "" where it names none."""
+    live = live_release(ctx, env.site, env.name)
+    named = serving.settings(ctx, live).get("processes", {}) if live is not None else {}
+    return str(named.get(CONSOLE, {}).get("command", ""))
 
 
 def _live(ctx: Context, env: Environment) -> App:

@@ -26,7 +26,7 @@ from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import build as builds
 from gitdeploy.service import domain as domains
 from gitdeploy.service import environment as environments
-from gitdeploy.service import heads, incident, journal, push, serving, slot
+from gitdeploy.service import heads, incident, journal, push, restore, serving, slot
 from gitdeploy.service import release as releases
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
@@ -55,6 +55,7 @@ def at_start(ctx: Context) -> None:
         _break_stale_locks(ctx, site)
     for site_name, env in _left_open(ctx):
         _try(f"{site_name} {env}", journal.settle, ctx, site_name, env)
+    _try("restores", restore.finish, ctx)
     end_orphans(ctx)
     _try("notes", _tell_newest, ctx)
     _try("domains", domains.settle, ctx)
@@ -159,6 +160,9 @@ def _left_open(ctx: Context, since: str = "~") -> set[tuple[str, str]]:
 def _previews_without_branch(ctx: Context, site: Site) -> bool:
     """Take them away; whether there was none."""
     branches = ctx.repository(site.name).refs("refs/heads/")
+    for one in environments.listing(ctx, site, "named"):
+        if f"refs/heads/{one.branch}" in branches:  # else nobody but a person takes it away
+            environments.preview_by_now(ctx, one)
     previews = environments.listing(ctx, site, "preview")
     gone = [one for one in previews if f"refs/heads/{one.branch}" not in branches]
     for preview in gone:

@@ -19,11 +19,12 @@ from gitdeploy.errors import Failed, GitdeployError, Refused
 from gitdeploy.git.repository import CommitInfo, Repository
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
-from gitdeploy.service import bad_commits, history, serving, slot
+from gitdeploy.service import bad_commits, history, migration, serving, slot
 from gitdeploy.service import build as builds
 from gitdeploy.service import config as configs
 from gitdeploy.service import environment as environments
 from gitdeploy.service.context import Context
+from gitdeploy.service.exchange import Exchange
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.queue import HUNG_UP
 from gitdeploy.service.switch import Plan, switch
@@ -43,6 +44,8 @@ class Ask:
     dry_run: bool = False
     no_cache: bool = False
     config: str = ""
+    snapshot: bool = False
+    force_schema: bool = False
     teller: Teller = field(default_factory=Teller)
     gone: Callable[[], bool] = field(default=lambda: False)
 
@@ -78,6 +81,7 @@ def deploy(
         options.reason,
         options.dry_run,
         options.no_cache,
+        snapshot=options.snapshot,
         teller=teller,
         gone=stop,
     )
@@ -139,7 +143,20 @@ def rollback(ctx: Context, ask: Ask, target: Target) -> Release:
         made = builds.Made(found, reused=True)
     config = goal.config if ask.config == "then" else None
     _say_config(ctx, ask, env, goal)
-    return _go_live(ctx, ask, env, made, None, "rollback", goal=goal, config=config)
+    migration.refuse_across(ctx, env, goal, forced=ask.force_schema, teller=ask.teller)
+
+    def still() -> None:
+        migration.refuse_across(ctx, env, goal, forced=ask.force_schema, teller=Teller())
+
+    return _go_live(ctx, ask, env, made, None, "rollback", goal=goal, config=config, still=still)
+
+
+def go_live_with(ctx: Context, ask: Ask, env: Environment, goal: Release, brings: Exchange) -> Release:
+    """The build of `goal` goes live together with other data, through the same switch."""
+    build = ctx.ledger.builds.get(goal.build)
+    if build is None or not serving.stored(ctx, build):
+        raise Failed(f"The files of {goal.name} are no longer stored.", "Restore the data alone.")
+    return _go_live(ctx, ask, env, builds.Made(build, reused=True), None, "restore", goal=goal, brings=brings)
 
 
 def configure(
@@ -197,6 +214,7 @@ def _go_live(
     config: int | None = None,
     moves: tuple[Update, ...] = (),
     still: Callable[[], None] = lambda: None,
+    brings: Exchange | None = None,
 ) -> Release:
     live = live_release(ctx, ask.site.name, env.name)
     serving.say_artifact(ctx, made.build, made.reused, ask.teller)
@@ -210,7 +228,7 @@ def _go_live(
         env=env, kind=kind, build=made.build, commit=goal.commit if goal else commit.id if commit else "",
         subject=goal.subject if goal else commit.subject if commit else "", actor=ask.actor, reason=ask.reason,
         origin=goal.origin if goal else None, moves=moves, fresh=made.fresh, config=config, gone=ask.gone,
-        still=still,
+        still=still, brings=brings, snapshot=ask.snapshot,
     )  # fmt: skip
     return switch(ctx, plan, ask.teller)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitdeploy.data import url
 from gitdeploy.domain import units
+from gitdeploy.domain.database import SERVERS
 from gitdeploy.errors import Invalid
 
 
@@ -25,7 +28,8 @@ class TlsSettings:
 @dataclass(frozen=True)
 class Server:
     """`domain`: sites are served as `<site>.<domain>`. `builders`: builds at once. `max_push`: bytes of one pack.
-    `min_free`: the share of the disk, in percent, below which pushes are refused.
+    `min_free`: the share of the disk, in percent, below which pushes are refused. `databases`: by engine the URL of a
+    role that may make databases, such as `postgresql://admin:secret@127.0.0.1/postgres`.
     """
 
     domain: str = "localhost"
@@ -33,6 +37,7 @@ class Server:
     max_push: int = 8 << 30
     min_free: float = 5.0
     tls: TlsSettings = TlsSettings()
+    databases: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, path: Path) -> Server:
@@ -58,7 +63,22 @@ class Server:
                 )
         if "tls" in said:
             said["tls"] = _tls(path, said["tls"])
+        if "databases" in said:
+            said["databases"] = _databases(path, said["databases"])
         return cls(**said)
+
+
+def _databases(path: Path, said: object) -> Mapping[str, str]:
+    if not isinstance(said, dict) or not set(said) <= set(SERVERS):
+        raise Invalid(f"{path.name}: [databases] is not understood.", f"Known: {', '.join(SERVERS)}.")
+    for name, text in said.items():
+        try:
+            right = isinstance(text, str) and url.parse(text).engine == name
+        except Invalid as error:
+            raise Invalid(f"{path.name}: {name}: {error.message}", error.hint) from None
+        if not right:
+            raise Invalid(f"{path.name}: {name} is not the URL of such a server.", "See docs/data.md.")
+    return said
 
 
 def _tls(path: Path, said: object) -> TlsSettings:

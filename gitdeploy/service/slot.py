@@ -6,6 +6,7 @@ something new, starts its processes, and has to be healthy. Nothing of what serv
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from gitdeploy.domain import release as rules
-from gitdeploy.domain.app import AppSpec, Check
+from gitdeploy.domain.app import DATA, AppSpec, Check
 from gitdeploy.domain.config import PREVIEW
+from gitdeploy.domain.database import folders
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import host
 from gitdeploy.domain.release import Release
@@ -23,8 +25,9 @@ from gitdeploy.errors import Failed, GitdeployError, NotFound
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App, CopyRecord
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import config, policy, serving
+from gitdeploy.service import config, database, policy, serving
 from gitdeploy.service.context import Context
+from gitdeploy.service.database import Held
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.serving import Proven
 from gitdeploy.service.teller import Teller
@@ -37,21 +40,25 @@ LONGEST_JOB = 3600.0
 _QUOTED = 20  # lines of a release command that failed
 
 
-def make_ready(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> str:
-    """Have the slot of `release` able to serve it; says how healthy it is.
+def make_ready(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> Release:
+    """Have the slot of `release` able to serve it, and say how healthy it is. Returns the release with what its
+    databases look like.
 
     Raises Failed with what was got instead and the app's own last lines.
     """
     if not proven.is_app:
         said = serving.check_health(proven)
         serving.prepare(ctx, _place(ctx, env), release.slot, proven)
-        return said
-    app = _app(ctx, env, release)
+        teller.detail(said)
+        return release
     if release.slot == release.name:
-        _start(ctx, env, release, proven, teller)
+        release = _start(ctx, env, release, proven, teller)
     else:
         teller.detail(f"the processes of {release.slot} are still started")
-    return driver.wait_healthy(app, health_check(ctx, env, proven.settings))
+        shapes = database.shapes(databases(ctx, env, release, proven.settings))
+        release = database.remember(ctx, release, shapes, shapes)
+    teller.detail(driver.wait_healthy(_app(ctx, env, release), health_check(ctx, env, proven.settings)))
+    return release
 
 
 def health_check(ctx: Context, env: Environment, settings: Mapping[str, Any]) -> Check:
@@ -111,6 +118,33 @@ def warm(ctx: Context, env: Environment, release: Release) -> str | None:
     return None
 
 
+def databases(ctx: Context, env: Environment, release: Release, settings: Mapping[str, Any]) -> list[Held]:
+    """The databases that a release's processes use, by the settings that were signed with it; made if need be."""
+    wanted = settings.get("data", {}).get("databases", ())
+    found = config.at(ctx, env.site, config_scope(env), release.config)
+    return database.of(ctx, env, wanted, found, release.data)
+
+
+def data_folder(ctx: Context, env: Environment, number: int) -> Path:
+    """The folder that the processes of an environment may write to, made when it is missing."""
+    folder = _place(ctx, env).data_folder(number)
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        _give(folder)
+    folder.chmod(0o700)
+    return folder.resolve()
+
+
+def give_all(folder: Path) -> None:
+    """Make a folder that is closed to others, and all below it, belong to whoever runs apps; itself last."""
+    user = driver.app_user()
+    if user is not None:
+        for above, _, files in os.walk(folder, topdown=False):
+            for name in files:
+                os.chown(os.path.join(above, name), user.uid, user.gid, follow_symlinks=False)  # noqa: PTH118
+            os.chown(above, user.uid, user.gid)
+
+
 def config_number(ctx: Context, env: Environment) -> int:
     """Today's configuration of an environment; 0 when nothing is set."""
     found = config.newest(ctx, env.site, config_scope(env))
@@ -125,22 +159,34 @@ def config_scope(env: Environment) -> str:
 # Private
 
 
-def _start(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> None:
-    app, spec = _app(ctx, env, release), _spec(ctx, env, release, proven)
+def _start(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> Release:
+    held = databases(ctx, env, release, proven.settings)
+    app, spec = _app(ctx, env, release), _spec(ctx, env, release, proven, held)
     layout = _lay_out(ctx, env, release, proven, spec)
+    before = database.shapes(held)
     if release.kind not in rules.FORWARD or not spec.release:
         driver.start(app, spec, layout)
-        return
+        return database.remember(ctx, release, before, before)
     driver.start(app, spec.scaled(dict.fromkeys(spec.programs, 0)), layout)
     _run_release_command(app, spec.release, teller)
+    release = database.remember(ctx, release, before, database.shapes(held))
     driver.scale(app, spec.counts)
+    return release
 
 
 def _lay_out(ctx: Context, env: Environment, release: Release, proven: Proven, spec: AppSpec) -> Path:
-    """The folder that the processes run in: within the slot, so that it goes with it."""
+    """The folder that the processes run in: within the slot, so that it goes with it. What is kept from release to
+    release is linked into it.
+    """
     layout = _place(ctx, env).slot_folder(release.slot) / "app"
     _place(ctx, env).prepare_app(release.slot, layout, has_web=spec.has_web)
-    ctx.store.lay_out(proven.manifest, layout)
+    data = data_folder(ctx, env, release.data)
+    kept = proven.settings.get("data", {})
+    shared = folders(kept.get("databases", ()), kept.get("files", ()))
+    for one in shared:
+        _own_folder(data, one)
+    links = {os.fsencode(one): os.fsencode(data / one) for one in shared}
+    ctx.store.lay_out(proven.manifest, layout, links)
     return layout
 
 
@@ -169,7 +215,7 @@ def _start_again(ctx: Context, env: Environment, live: Release) -> None:
         return
     log.warning("%s %s: starting %s again", env.site, env.name, live.slot)
     proven = serving.prove(ctx, build, None, frozenset())
-    spec = _spec(ctx, env, live, proven)
+    spec = _spec(ctx, env, live, proven, databases(ctx, env, live, proven.settings))
     driver.start(_app(ctx, env, live), spec, _lay_out(ctx, env, live, proven, spec))
 
 
@@ -188,24 +234,41 @@ def _warm_slots(ctx: Context, env: Environment, live: Release) -> set[str]:
     return set(slots[: own.keep_warm])
 
 
-def _spec(ctx: Context, env: Environment, release: Release, proven: Proven) -> AppSpec:
-    scope = config_scope(env)
-    found = config.at(ctx, env.site, scope, release.config)
+def _spec(ctx: Context, env: Environment, release: Release, proven: Proven, held: list[Held]) -> AppSpec:
+    found = config.at(ctx, env.site, config_scope(env), release.config)
+    urls = database.told(held)
     given = {name: one.value for name, one in found.items()}
-    secrets = [name for name, one in found.items() if one.secret]
-    ours = {"GITDEPLOY_ENV": env.name, "GITDEPLOY_DATA": str(_data(ctx, env))}
-    return AppSpec.of(proven.settings["processes"], {**given, **ours}, secrets).scaled(json.loads(env.scale))
+    secrets = {*urls, *(name for name, one in found.items() if one.secret)}
+    ours = {"GITDEPLOY_ENV": env.name, DATA: str(data_folder(ctx, env, release.data))}
+    variables = {**urls, **given, **ours}
+    return AppSpec.of(proven.settings["processes"], variables, sorted(secrets)).scaled(json.loads(env.scale))
 
 
-def _data(ctx: Context, env: Environment) -> str:
-    """The folder that the processes of an environment may write to and find again in the next release."""
-    folder = _place(ctx, env).folder / "data"
-    folder.mkdir(parents=True, exist_ok=True)
+def _own_folder(data: Path, path: str) -> None:
+    """Make a folder below the data folder, and those above it, belong to whoever runs apps. That user writes here, so
+    no link is followed. Raises Failed when something else is in the way.
+    """
+    above = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in path.split("/"):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(part, dir_fd=above)
+                _give(part, above)
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+            os.close(above)
+            above = below
+    except OSError as error:
+        raise Failed(
+            f"{path} is to be a folder in {data}, and something else is in its place.", "Move that away."
+        ) from error
+    finally:
+        os.close(above)
+
+
+def _give(folder: str | Path, above: int | None = None) -> None:
     user = driver.app_user()
     if user is not None:
-        os.chown(folder, user.uid, user.gid)
-    folder.chmod(0o700)
-    return str(folder)
+        os.chown(folder, user.uid, user.gid, dir_fd=above, follow_symlinks=False)
 
 
 def _is_well(app: App) -> bool:

@@ -24,15 +24,17 @@ from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION, host
 from gitdeploy.domain.refs import ZERO, Update
-from gitdeploy.domain.release import NOTED, Release
+from gitdeploy.domain.release import FORWARD, NOTED, Release
 from gitdeploy.domain.switch import SwitchRecord
 from gitdeploy.errors import Busy, GitdeployError
 from gitdeploy.git import notes
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import incident, journal, serving, slot
+from gitdeploy.service import exchange, incident, journal, serving, slot, snapshot
 from gitdeploy.service.context import Context
+from gitdeploy.service.exchange import Exchange
 from gitdeploy.service.journal import live_release
+from gitdeploy.service.serving import Proven
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock, ids
 
@@ -43,7 +45,8 @@ log = logging.getLogger("gitdeploy.switch")
 class Plan:
     """What is to become true. `moves` are refs of the push that move together with the pointer; `fresh` are
     blobs that this very request wrote, so their bytes need no second reading. `config` is the number of the
-    configuration to run with, None for today's. `still` raises what speaks against it by then.
+    configuration to run with, None for today's. `brings` is data that takes the place of today's. With `snapshot`
+    what is there is captured and proven first. `still` raises what speaks against it by then.
     """
 
     env: Environment
@@ -57,6 +60,8 @@ class Plan:
     moves: tuple[Update, ...] = ()
     fresh: frozenset[Digest] = frozenset()
     config: int | None = None
+    brings: Exchange | None = None
+    snapshot: bool = False
     gone: Callable[[], bool] = field(default=lambda: False)
     still: Callable[[], None] = field(default=lambda: None)
 
@@ -72,13 +77,17 @@ def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
         started = time.monotonic()
         live = live_release(ctx, site, env.name)
         proven = serving.prove(ctx, plan.build, live, plan.fresh)
-        release = _reserve(ctx, plan, proven.is_app)
+        release = _reserve(ctx, plan, live, proven.is_app)
         place = Place(ctx.home, site, env.folder)
         record: SwitchRecord | None = None
         try:
-            teller.detail(slot.make_ready(ctx, env, release, proven, teller))
             Routes(ctx.home).add(host(site, ctx.server.domain, label=env.label), site, env.folder)
-            record = journal.begin(ctx, release, place, _updates(ctx, plan, release))
+            _capture_before(ctx, plan, release, proven, teller)
+            if plan.brings is None or not plan.brings.databases:
+                release = slot.make_ready(ctx, env, release, proven, teller)
+            record = journal.begin(ctx, release, place, _updates(ctx, plan, release), plan.brings)
+            if plan.brings is not None and plan.brings.databases:
+                release = _with_databases(ctx, plan, release, proven, plan.brings, live, teller)
             release = journal.move(ctx, env, release, record, place, teller)
         except BaseException as error:
             if record is None or place.current() != record.new_slot:
@@ -107,17 +116,25 @@ def refuse_if_locked(ctx: Context, env: Environment) -> None:
         )
 
 
+def refuse_if_restoring(ctx: Context, env: Environment, kind: str) -> None:
+    now = ctx.ledger.environments.get(env.site, env.name)
+    if now is not None and now.state == "restoring" and kind != "restore":
+        raise Busy(f"The data of {env.name} of {env.site} is being replaced.", "Wait until that has ended.")
+
+
 def _refuse_if_gone_or_locked(ctx: Context, plan: Plan) -> None:
     """Asked in the lane: what was true when the push began may be no longer."""
     if ctx.ledger.environments.get(plan.env.site, plan.env.name) is None:
         raise Busy(f"{plan.env.name} of {plan.env.site} was removed meanwhile.", "Push its branch again.")
     if plan.kind != "rollback":
         refuse_if_locked(ctx, plan.env)
+    refuse_if_restoring(ctx, plan.env, plan.kind)
     plan.still()
 
 
-def _reserve(ctx: Context, plan: Plan, is_app: bool) -> Release:
+def _reserve(ctx: Context, plan: Plan, live: Release | None, is_app: bool) -> Release:
     config = slot.config_number(ctx, plan.env) if plan.config is None else plan.config
+    data = plan.brings.data if plan.brings else live.data if live else 1
     with ctx.ledger.atomic():
         site = ctx.site(plan.env.site)
         number = site.last_release + 1
@@ -127,11 +144,52 @@ def _reserve(ctx: Context, plan: Plan, is_app: bool) -> Release:
             state="pending", commit=plan.commit, subject=plan.subject, build=plan.build.id,
             artifact=plan.build.artifact or "", actor=plan.actor, created_at=clock.now(),
             origin=plan.origin or number, reason=plan.reason, serves="app" if is_app else "files",
-            slot=f"r{number}", config=config if is_app else 0,
+            slot=f"r{number}", config=config if is_app else 0, data=data,
         )  # fmt: skip
         return ctx.ledger.releases.add(
             replace(release, slot=slot.warm(ctx, plan.env, release) or release.slot)
         )
+
+
+def _capture_before(ctx: Context, plan: Plan, release: Release, proven: Proven, teller: Teller) -> None:
+    """A release command may do anything to the databases, so there is a way back before it runs; it is proven later, in
+    nobody's way, unless somebody asked for it.
+    """
+    migrates = (
+        plan.kind in FORWARD and "release" in proven.settings["processes"] and plan.env.kind != "preview"
+    )
+    live = live_release(ctx, plan.env.site, plan.env.name)
+    if (
+        live is None
+        or live.serves != "app"
+        or not (plan.snapshot or (migrates and snapshot.kept(ctx, plan.env)[1]))
+    ):
+        return
+    taken = snapshot.capture_now(ctx, plan.env, plan.actor, teller, cause=f"before {release.name}")
+    if plan.snapshot:
+        snapshot.prove(ctx, taken, teller)
+
+
+def _with_databases(
+    ctx: Context,
+    plan: Plan,
+    release: Release,
+    proven: Proven,
+    brings: Exchange,
+    live: Release | None,
+    teller: Teller,
+) -> Release:
+    """Put prepared databases in the place of those in use, with a slot that is healthy on them. One of the code that is
+    live is started before; other code may not bear the old ones.
+    """
+    early = live is not None and live.artifact == release.artifact
+    if early:
+        release = slot.make_ready(ctx, plan.env, release, proven, teller)
+    started = time.monotonic()
+    brings.swap()
+    release = slot.make_ready(ctx, plan.env, release, proven, teller)
+    teller.detail(f"databases exchanged: {time.monotonic() - started:.2f} s without them")
+    return release
 
 
 def _updates(ctx: Context, plan: Plan, release: Release) -> list[Update]:
@@ -149,6 +207,8 @@ def _clean_up(
 ) -> None:
     """What is still in the way, such as a full disk, must not hide the error itself."""
     try:
+        if record is not None and (brought := exchange.opened(ctx, record)) is not None:
+            brought.put_back()
         journal.undo(ctx, release, error, record)
         slot.keep(ctx, env)
     except (GitdeployError, OSError) as worse:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
 
 from gitdeploy.domain.digest import Digest
-from gitdeploy.domain.manifest import Manifest
+from gitdeploy.domain.manifest import NO_LINKS, Links, Manifest
 from gitdeploy.domain.statement import Statement
 from gitdeploy.domain.tree_path import TreePath
 from gitdeploy.store import layout
@@ -44,9 +44,15 @@ class Store:
         self._proof = Proof(self._blobs, self._manifests, self.keys)
 
     def publish(
-        self, files: Iterable[NewFile], *, base: Manifest | None, removed: Iterable[TreePath]
+        self,
+        files: Iterable[NewFile],
+        *,
+        base: Manifest | None,
+        removed: Iterable[TreePath],
+        like: Manifest | None = None,
     ) -> Published:
-        """Store the artifact that is `base` without the paths `removed` and with `files` put in it.
+        """Store the artifact that is `base` without the paths `removed` and with `files` put in it. What is stored is
+        how it differs from `like`, where that is not `base`.
 
         Raises Invalid, naming the path, for a tree that cannot be (`Manifest.changed`, `Manifest.resolved`),
         NotFound when `base` is no longer stored, Failed when the disk is full; then nothing is published.
@@ -54,7 +60,7 @@ class Store:
         hold = self._holds.open()
         if base is None:
             return self._publisher.whole(hold, files, like=None)
-        return self._publisher.changes(hold, files, base, removed)
+        return self._publisher.changes(hold, files, base, removed, like)
 
     def publish_whole(self, files: Iterable[NewFile], *, like: Manifest | None) -> Published:
         """Store the artifact that is exactly `files`. `like`, one that resembles it, saves work and disk.
@@ -109,6 +115,10 @@ class Store:
         """What was signed, the signature checked and nothing else. Raises NotProven."""
         return self._proof.stated(artifact, build_id)
 
+    def check(self, artifact: Digest) -> Manifest:
+        """Read every byte of an artifact, signed or not; raises NotProven, naming the file."""
+        return self._proof.check(artifact)
+
     def glance(self, artifact: Digest) -> None:
         """A quick look at every file of an artifact; see `Proof.glance`."""
         self._proof.glance(artifact)
@@ -121,9 +131,9 @@ class Store:
         """The folder to serve `manifest` from. Without `serving` every folder of it is looked at again."""
         return self._trees.materialise(manifest, serving)
 
-    def lay_out(self, manifest: Manifest, folder: Path) -> None:
+    def lay_out(self, manifest: Manifest, folder: Path, links: Links = NO_LINKS) -> None:
         """Have `folder` hold exactly `manifest` as a tree of its own, for programs to run from: see `layout`."""
-        layout.lay_out(self._blobs, manifest, folder)
+        layout.lay_out(self._blobs, manifest, folder, links)
 
     def hold(self, *artifacts: Digest) -> Hold:
         """Keep stored artifacts and their trees from being collected until the hold is released."""

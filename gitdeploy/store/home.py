@@ -56,6 +56,11 @@ class Home:
         return self.root / "certificates"
 
     @property
+    def snapshots(self) -> Path:
+        """`snapshots/<site id>/<env>.json`: what files looked like when they were last captured; may be deleted."""
+        return self.root / "snapshots"
+
+    @property
     def keys(self) -> Path:
         return self.root / "keys"
 

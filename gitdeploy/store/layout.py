@@ -12,7 +12,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from gitdeploy.domain.manifest import Manifest
+from gitdeploy.domain.manifest import NO_LINKS, Links, Manifest
 from gitdeploy.domain.tree import Entry, Folder
 from gitdeploy.errors import NotProven
 from gitdeploy.store import durable
@@ -25,20 +25,22 @@ _MOVABLE = 0o755
 """A folder that may not be written to cannot be moved elsewhere either, unless by root (rename(2))."""
 
 
-def lay_out(blobs: Blobs, manifest: Manifest, folder: Path) -> None:
-    """Have `folder` hold exactly `manifest`, durably: whole or, after a crash, as it was.
+def lay_out(blobs: Blobs, manifest: Manifest, folder: Path, links: Links = NO_LINKS) -> None:
+    """Have `folder` hold exactly `manifest`, durably: whole or, after a crash, as it was. At the paths of `links` there
+    are links instead, which may lead anywhere.
 
     One that does already is left alone, one that does not is replaced. Raises NotProven when a blob is
     missing or is not what it was, Failed when the disk is full.
     """
-    if folder.is_dir() and _is_right(blobs, manifest.folder, os.fsencode(folder)):
+    tree = manifest.linked(links)
+    if folder.is_dir() and _is_right(blobs, tree, os.fsencode(folder)):
         return
     durable.make_folder(folder.parent)
     with Incoming(folder.parent / "incoming").open() as batch:
         made = batch.path()
         written: list[str] = []
         try:
-            _fill(blobs, manifest.folder, os.fsencode(made), written)
+            _fill(blobs, tree, os.fsencode(made), written)
             durable.flush(written, folder.parent)
             _put(Path(made), folder)
         except FileNotFoundError as error:

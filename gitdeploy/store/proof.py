@@ -90,12 +90,17 @@ class Proof:
     def verify(self, artifact: Digest, build_id: str) -> Verified:
         """Everything again, every byte. Raises NotProven, naming the file."""
         statement = self.stated(artifact, build_id)
+        manifest = self.check(artifact)
+        return Verified(statement, manifest.files, manifest.bytes)
+
+    def check(self, artifact: Digest) -> Manifest:
+        """Every byte, whatever is signed about it. Raises NotProven, naming the file."""
         manifest = self._manifest(artifact)
         seen: set[Digest] = set()
         for path, entry in manifest.folder.walk():
             self._blob(artifact, path, entry, hashed=entry.digest not in seen)
             seen.add(entry.digest)
-        return Verified(statement, manifest.files, manifest.bytes)
+        return manifest
 
     def stated(self, artifact: Digest, build_id: str) -> Statement:
         """What is signed about this build of the artifact. Raises NotProven."""

@@ -55,11 +55,18 @@ class Publisher:
     manifests: Manifests
 
     def changes(
-        self, hold: Hold, files: Iterable[NewFile], base: Manifest, removed: Iterable[TreePath]
+        self,
+        hold: Hold,
+        files: Iterable[NewFile],
+        base: Manifest,
+        removed: Iterable[TreePath],
+        like: Manifest | None = None,
     ) -> Published:
-        """`base` without the paths `removed`, with `files` put in it."""
+        """`base` without the paths `removed`, with `files` put in it; stored as a change of `like`, or of `base`."""
         self._keep(hold, base)
-        return self._publish(hold, files, base, removed, base, frozenset())
+        if like is not None:
+            self._keep(hold, like)
+        return self._publish(hold, files, base, removed, like or base, frozenset())
 
     def whole(self, hold: Hold, files: Iterable[NewFile], like: Manifest | None) -> Published:
         """Exactly `files`; what `like` has too costs no more than being hashed."""

@@ -6,15 +6,12 @@ variables it was given and the push options. What it hears: one byte, its exit c
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,39 +26,19 @@ from gitdeploy.service.mishap import plainly
 from gitdeploy.service.push import Push
 from gitdeploy.service.teller import Teller
 from gitdeploy.web.sessions import Sessions, peer
+from gitdeploy.web.unix import Door, hear
 
-log = logging.getLogger("gitdeploy.hooks")
 _QUARANTINE = ("GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
 PATIENCE = 10.0  # seconds that a listener may not read before it is no longer told
 
 
-class HookDoor:
+class HookDoor(Door):
+    """Each hook is answered in a thread of its own; those that were heard are served to their end."""
+
     def __init__(self, ctx: Context, sessions: Sessions, path: Path) -> None:
+        super().__init__(path, ctx.queue.track)
         self._ctx = ctx
         self._sessions = sessions
-        self._door = listen(path)
-        self._closed = False
-
-    def open(self) -> None:
-        """Answer hooks, each in a thread of its own, until `close`."""
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        """Answer no more hooks; those that were heard are served to their end."""
-        self._closed = True
-        self._door.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
-        self._door.close()
-
-    def _accept(self) -> None:
-        while not self._closed:
-            try:
-                connection, _ = self._door.accept()
-            except OSError as error:
-                if not self._closed:
-                    log.error("hooks: %s", error)  # too many open files, say: it may pass
-                    time.sleep(0.1)
-                continue
-            self._ctx.queue.track(partial(self._serve, connection))
 
     def _serve(self, connection: socket.socket) -> None:
         with connection:
@@ -187,40 +164,8 @@ class Wire:
             return any(event & (select.POLLERR | select.POLLHUP | select.POLLIN) for _, event in poll.poll(0))
 
 
-def listen(path: Path) -> socket.socket:
-    """A listening unix socket that only this user reaches, in place of one that nobody listens on any more."""
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        path.unlink(missing_ok=True)
-        door.bind(f"/proc/self/fd/{folder}/{path.name}")  # a socket's path holds 107 bytes at most
-    finally:
-        os.close(folder)
-    path.chmod(0o600)
-    door.listen(128)
-    return door
-
-
 def _hear(connection: socket.socket) -> Hello:
-    connection.settimeout(30)
-    size, streams, _, _ = socket.recv_fds(connection, 4, 3)
-    try:
-        if len(size) != 4 or len(streams) != 3:
-            raise EOFError
-        wanted = int.from_bytes(size, "big")
-        if wanted > 1 << 20:
-            raise ValueError("too long")
-        text = b""
-        while len(text) < wanted:
-            chunk = connection.recv(wanted - len(text))
-            if not chunk:
-                raise EOFError
-            text += chunk
-    except BaseException:
-        for stream in streams:
-            os.close(stream)
-        raise
-    connection.settimeout(None)
+    text, streams = hear(connection, 3)
     name, repository, *rest = (os.fsdecode(part) for part in text.split(b"\0"))
     pairs = [part.partition("=")[::2] for part in rest]
     return Hello(

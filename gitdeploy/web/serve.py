@@ -37,8 +37,10 @@ from gitdeploy.store.home import Home
 from gitdeploy.store.ledger import Ledger
 from gitdeploy.store.vault import Vault
 from gitdeploy.web.app import Local, application
-from gitdeploy.web.hooks import HookDoor, listen
+from gitdeploy.web.console import ConsoleDoor
+from gitdeploy.web.hooks import HookDoor
 from gitdeploy.web.sessions import Sessions, local
+from gitdeploy.web.unix import listen
 
 log = logging.getLogger("gitdeploy")
 logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
@@ -85,6 +87,8 @@ def serve(wish: Wish, ready: Callable[[str, str], None]) -> None:
         sessions = Sessions()
         hooks = HookDoor(ctx, sessions, ctx.home.run / "hooks.sock")
         hooks.open()
+        consoles = ConsoleDoor(ctx, sessions, ctx.home.run / "console.sock")
+        consoles.open()
         reconcile.moved_apps(ctx)
         reconcile.pending_pushes(ctx)
         ending = threading.Event()
@@ -103,6 +107,7 @@ def serve(wish: Wish, ready: Callable[[str, str], None]) -> None:
             ending.set()
             _finish(ctx, wish.grace)
             hooks.close()
+            consoles.close()
             keeper.join()
 
 

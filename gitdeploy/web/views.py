@@ -13,6 +13,7 @@ from gitdeploy.domain.event import Event
 from gitdeploy.domain.incident import Incident, gate
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.site import Site
+from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.service import history, processes, slot
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
@@ -81,6 +82,20 @@ def copies(rows: Iterable[processes.CopyRecord]) -> list[dict[str, Any]]:
          "since": clock.at(one.since) if one.since else None, "restarts": one.restarts, "last": one.last or None}
         for one in rows
     ]  # fmt: skip
+
+
+def snapshot(row: Snapshot) -> dict[str, Any]:
+    return {
+        "id": row.id, "snapshot": row.name, "site": row.site, "env": row.env, "created_at": row.created_at,
+        "actor": row.actor, "cause": row.cause, "label": row.label or None, "release": f"r{row.release}",
+        "bytes": row.bytes, "stored": row.stored, "files": row.files, "pinned": row.pinned,
+        "database": {
+            name: {"rows": one.rows, "schema": one.schema.fingerprint,
+                   "tables": {table: count.rows for table, count in sorted(one.tables.items())}}
+            for name, one in row.facts.items()
+        },
+        "verified": json.loads(row.verified) if row.verified else None, "expires_at": row.expires_at,
+    }  # fmt: skip
 
 
 def event(row: Event) -> dict[str, Any]:

@@ -67,6 +67,14 @@ class Slots:
         copies = self.driver.status(app).copies
         return [one.pid for one in copies if one.pid and (not program or one.program == program)]
 
+    def ports(self, app: App) -> list[int]:
+        """What the sample app calls itself by: the number of a process means something else to itself."""
+        return [one.port for one in self.driver.status(app).copies if one.port]
+
+    def programs(self, app: App) -> list[int]:
+        """The processes that a person's command became, not what stands around them."""
+        return [inside(pid) for pid in self.pids(app)]
+
     def log(self, app: App, name: str = "web.1") -> str:
         return "\n".join(self.driver.tail(app, name))
 
@@ -103,6 +111,14 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def inside(pid: int) -> int:
+    """The first process that bubblewrap started; the process itself when it is not bubblewrap."""
+    while Path(f"/proc/{pid}/comm").read_text() == "bwrap\n":
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        pid = int(children[0])
+    return pid
 
 
 def keeper_of(app: App) -> int:

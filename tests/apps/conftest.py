@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from apps_support import Slots, keeper_of
 
-from gitdeploy.runtime.apps import driver
+from gitdeploy.runtime.apps import driver, unit
 from gitdeploy.store.home import Home
 
 
-@pytest.fixture(params=[driver], ids=["keeper"])
+@pytest.fixture(params=[driver], ids=[unit.manager().kind])
 def slots(request: pytest.FixtureRequest) -> Iterator[Slots]:
     folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="gd-"))
     folder.chmod(0o755)

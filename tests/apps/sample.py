@@ -23,7 +23,7 @@ class App(BaseHTTPRequestHandler):
         elif name == "slow":
             print("slow begins", flush=True)
             time.sleep(float(value))
-            self.answer(f"slow from {os.getpid()}")
+            self.answer(f"slow from {os.environ['PORT']}")
         elif name == "stream":
             self.stream(float(value))
         elif name == "env":
@@ -51,7 +51,7 @@ class App(BaseHTTPRequestHandler):
         elif name == "big":
             self.answer("b" * int(value))
         else:
-            self.answer(f"{os.environ['GITDEPLOY_RELEASE']} {os.getpid()}")
+            self.answer(f"{os.environ['GITDEPLOY_RELEASE']} {os.environ['PORT']}")
 
     def do_POST(self):
         if self.path == "/refuse":

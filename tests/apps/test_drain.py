@@ -42,12 +42,12 @@ def read_all(connection: socket.socket) -> bytes:
 
 def test_a_request_under_way_is_finished(slots: Slots) -> None:
     app = slots.healthy()
-    pid = slots.pids(app)[0]
+    pid, port = slots.pids(app)[0], slots.ports(app)[0]
     thread, found = in_thread(lambda: get(app, "/slow/3"))
     until(lambda: "slow begins" in slots.log(app))
     slots.driver.drain(app)
     thread.join()
-    assert found == [(200, f"slow from {pid}")]
+    assert found == [(200, f"slow from {port}")]
     assert not alive(pid)
 
 

@@ -9,6 +9,7 @@ import uuid
 from apps_support import alive
 
 from gitdeploy.runtime.apps.family import MARK, Family, end_strangers
+from gitdeploy.runtime.apps.record import CopyRecord
 
 
 def forking(key: str, name: str) -> list[int]:
@@ -39,7 +40,7 @@ def test_a_family_is_whole_without_a_control_group() -> None:
 def test_strangers_are_all_that_is_not_known() -> None:
     key = uuid.uuid4().hex
     known, stranger = forking(key, "web.1"), forking(key, "health")
-    assert end_strangers(key, {"web.1"})
+    assert end_strangers(key, [CopyRecord("web.1", "running")])
     assert gone(stranger) and not gone(known)
     assert end_strangers(key, ())
     assert gone(known)

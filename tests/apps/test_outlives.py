@@ -38,7 +38,7 @@ def test_a_slot_outlives_its_starter(slots: Slots) -> None:
     os.killpg(starter.pid, signal.SIGKILL)
     with starter.stdout:
         starter.wait()
-    assert get(app) == (200, f"r1 {before[0]}")
+    assert get(app) == (200, f"r1 {slots.ports(app)[0]}")
     assert list(slots.driver.running(slots.home)) == [app]
     assert slots.start(slot="r1", layout=layout) == app
     assert slots.pids(app) == before
@@ -50,14 +50,14 @@ def test_a_slot_outlives_its_starter(slots: Slots) -> None:
 def test_a_new_keeper_takes_over_what_a_killed_one_left(slots: Slots) -> None:
     layout = slots.layout()
     app = slots.healthy(slot="r1", layout=layout, worker="while true; do echo at work; sleep 0.1; done")
-    before = slots.pids(app)
+    before, ports = slots.pids(app), slots.ports(app)
     kill_keeper(app)
     assert slots.driver.status(app).state == "lost"
     assert all(alive(pid) for pid in before)
     assert list(slots.driver.running(slots.home)) == [app] and not slots.driver.is_running(app)
     slots.start(slot="r1", layout=layout, worker="while true; do echo at work; sleep 0.1; done")
     slots.driver.wait_healthy(app, Check())
-    assert slots.pids(app) == before and get(app) == (200, f"r1 {before[0]}")
+    assert slots.pids(app) == before and get(app) == (200, f"r1 {ports[0]}")
     assert "* web.1 is running, and taken over" in slots.log(app)
     lines = len(slots.log(app, "worker.1"))
     until(lambda: len(slots.log(app, "worker.1")) > lines)
@@ -66,6 +66,19 @@ def test_a_new_keeper_takes_over_what_a_killed_one_left(slots: Slots) -> None:
     assert get(app)[0] == 200
     slots.driver.drain(app)
     assert not any(alive(pid) for pid in before)
+
+
+def test_the_only_program_that_was_taken_over_is_started_again_when_it_ends(slots: Slots) -> None:
+    layout = slots.layout()
+    app = slots.healthy(slot="r1", layout=layout)
+    kill_keeper(app)
+    slots.start(slot="r1", layout=layout)
+    slots.driver.wait_healthy(app, Check())
+    before = slots.pids(app)
+    os.kill(before[0], signal.SIGKILL)
+    until(lambda: slots.pids(app) not in ([], before))
+    slots.driver.wait_healthy(app, Check())
+    assert [one.restarts for one in slots.driver.status(app).copies] == [1]
 
 
 def test_what_a_killed_keeper_could_not_write_down_is_ended(slots: Slots) -> None:
@@ -154,7 +167,7 @@ def test_a_full_disk_ends_nothing_that_runs(slots: Slots) -> None:
         (slots.home.logs / "apps/blog/production").symlink_to(small)
         get(app, "/say/100000")
         (app.folder / ".state.json").mkdir()  # where the next record would be written
-        first = slots.pids(app)[0]
+        first = slots.programs(app)[0]
         os.kill(first, signal.SIGKILL)
         until(lambda: not alive(first))
         assert get(app)[0] == 200

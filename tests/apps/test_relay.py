@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def test_a_program_that_starts_again_costs_no_request_that_another_can_take(slot
     for one in visitors:
         one.start()
     for _ in range(3):
-        for pid in slots.pids(app):
+        for pid in slots.programs(app):
             os.kill(pid, signal.SIGTERM)
             until(lambda pid=pid: not alive(pid))
             slots.driver.wait_healthy(app, Check())
@@ -190,7 +191,10 @@ def test_a_copy_that_is_taken_away_finishes_its_requests(slots: Slots) -> None:
 def test_where_no_copy_is_wanted_nobody_is_kept_waiting(slots: Slots) -> None:
     app = slots.healthy()
     slots.driver.scale(app, {"web": 0})
-    door = dial(app)
-    door.settimeout(5)
-    assert door.recv(1) == b""
-    door.close()
+    begin = time.monotonic()
+    status, page = get(app)
+    assert (status, "no web process" in page) == (503, True)
+    assert time.monotonic() - begin < 5
+    assert slots.driver.count(app)[1] == 0  # nothing failed
+    slots.driver.scale(app, {"web": 1})
+    assert get(app)[0] == 200

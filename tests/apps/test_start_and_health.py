@@ -20,7 +20,7 @@ def test_an_app_is_healthy_as_soon_as_it_answers(slots: Slots) -> None:
     app = slots.start()
     said = slots.driver.wait_healthy(app, Check())
     assert said.startswith("healthy in ") and said.endswith(" s (GET / 200)")
-    assert get(app) == (200, f"{app.slot} {slots.pids(app)[0]}")
+    assert get(app) == (200, f"{app.slot} {slots.ports(app)[0]}")
     assert slots.driver.status(app).is_well
 
 
@@ -44,7 +44,7 @@ def test_a_release_runs_in_its_own_folder_and_never_through_a_link(slots: Slots)
     assert json.loads(get(app, "/env")[1])["PWD"] == str(layout.resolve())
     link.unlink()
     link.symlink_to(slots.layout())
-    first = slots.pids(app)[0]
+    first = slots.programs(app)[0]
     os.kill(first, signal.SIGKILL)
     until(lambda: not alive(first))
     assert json.loads(get(app, "/who")[1])["cwd"] == str(layout.resolve())

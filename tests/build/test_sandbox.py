@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import share_package
 
-import gitdeploy
-from gitdeploy import process
+from gitdeploy import bubblewrap, process
 from gitdeploy.build import sandbox
 from gitdeploy.build.sandbox import BUBBLEWRAP, NONE, PROCESSES, Place
 from gitdeploy.process import Command
@@ -88,7 +88,7 @@ def test_tools_are_shown_and_private_folders_are_not(tmp_path: Path) -> None:
     entries = ["/usr/bin", "/bin", "", "bin", f"{tmp_path}/missing/bin"]
     entries += [f"{tmp_path}/opt/node/bin", f"{home}/.cargo/bin", f"{home}/.nvm/v20/bin", f"{home}/bin"]
     entries += [f"{home}/.pyenv/shims", f"{tmp_path}/opt/node/bin"]
-    assert sandbox.toolchains(":".join(entries), home) == [
+    assert bubblewrap.toolchains(":".join(entries), home) == [
         tmp_path / "opt/node",
         home / ".cargo/bin",
         home / ".nvm/v20",
@@ -100,10 +100,8 @@ def test_tools_are_shown_and_private_folders_are_not(tmp_path: Path) -> None:
 def anyones() -> Iterator[Path]:
     """A folder with the package in it, where somebody without any right can work."""
     top = Path(tempfile.mkdtemp(dir="/tmp"))
-    shutil.copytree(Path(gitdeploy.__file__).parent, top / "gitdeploy", ignore=lambda *_: ["__pycache__"])
     (top / "work").mkdir()
-    for path in (top, *top.rglob("*")):
-        path.chmod(0o777 if path.is_dir() else 0o644)
+    share_package(top)
     yield top
     shutil.rmtree(top)
 

@@ -18,6 +18,8 @@ import pytest
 from crash_ground import SITE, Mortal, assert_agreed, assert_settled, kill
 from support import Project, Pushed, eventually
 
+from gitdeploy import bubblewrap
+
 APP = """
 import http.server, os
 
@@ -173,13 +175,17 @@ def _lines(server: Mortal) -> Iterator[list[str]]:
 
 
 def programs(server: Mortal) -> list[int]:
-    """The processes that carry the mark of a slot of this home and work in it."""
+    """The processes that carry the mark of a slot of this home and work in it, without what stands around them."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 marked = b"GITDEPLOY_COPY=" in (entry / "environ").read_bytes()
-                if marked and str((entry / "cwd").readlink()).startswith(f"{server.home}/"):
+                if (
+                    marked
+                    and not bubblewrap.surrounds(int(entry.name))
+                    and str((entry / "cwd").readlink()).startswith(f"{server.home}/")
+                ):
                     found.append(int(entry.name))
     return found
 

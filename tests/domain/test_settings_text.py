@@ -44,6 +44,6 @@ def test_the_examples_of_the_sample_are_legal() -> None:
     text = re.sub(r"^#   ", "", SAMPLE, flags=re.MULTILINE)
     text = re.sub(r"^# Example: (\[content\.groups\])$", r"\1", text, flags=re.MULTILINE)
     read = parse(text)
-    assert set(read.processes) == {"web", "worker", "release"}
+    assert set(read.processes) == {"web", "worker", "release", "console"}
     assert read.environments["staging"].branch == "staging"
     assert read.content.groups and read.cron

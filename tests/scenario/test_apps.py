@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
-from support import Project, Server, eventually
+from support import Project, Server, eventually, without_bubblewrap
 
 from gitdeploy.runtime.apps.place import Files
 
@@ -97,7 +98,7 @@ def test_the_release_command_runs_before_what_is_new_and_never_on_the_way_back(s
     shop.commit("with a release command")
     pushed = shop.push("main")
     assert pushed.ok and "migrating" in pushed.out, pushed.out
-    ran = server.home / "sites/blog/production/data/ran"
+    ran = server.home / "sites/blog/production/data/1/ran"
     assert ran.read_text() == "r2\n"
     advice = server.facts("doctor", "blog", "--incident")
     assert advice["release_command"].startswith("echo migrating") and "previous" in advice["command"]
@@ -176,6 +177,24 @@ def test_processes_are_seen_scaled_followed_and_joined(server, shop):
     assert done.stdout.splitlines()[0] == "r3" and done.stdout.splitlines()[1].endswith("/slots/r3/app")
 
 
+@pytest.mark.parametrize("server", ["embedded", "caddy"], indirect=True)
+def test_a_site_without_a_web_process_says_so_at_once(server, shop):
+    server.cli("scale", "blog", "web=0")
+    begin = time.monotonic()
+    for method in ("GET", "HEAD", "POST"):
+        data = b"x" * 1_000_000 if method == "POST" else None
+        page = server.fetch(server.edge, "/any", method=method, data=data, Host="blog.localhost")
+        assert (page.status, page.headers["retry-after"], page.headers["cache-control"]) == (
+            503,
+            "5",
+            "no-store",
+        )
+        assert ("no web process running" in page.text) == (method != "HEAD")
+    assert time.monotonic() - begin < 5
+    server.cli("scale", "blog", "web=1")
+    assert server.get("blog").text == "one r1 plain"
+
+
 def test_apps_answer_while_the_daemon_is_killed_and_are_known_again(server, shop):
     (before,) = server.facts("ps", "blog")
     server.kill()
@@ -194,7 +213,7 @@ def test_the_doctor_names_a_program_that_does_not_stay_up(server, shop):
     shop.commit("with a worker")
     assert shop.push("main").ok
     assert not [one for one in server.facts("doctor") if one["name"] == "apps"]
-    (server.home / "sites/blog/production/data/ill").touch()
+    (server.home / "sites/blog/production/data/1/ill").touch()
     worker = next(one for one in server.facts("ps", "blog") if one["name"] == "worker.1")
     os.kill(worker["pid"], 9)
 
@@ -203,6 +222,22 @@ def test_the_doctor_names_a_program_that_does_not_stay_up(server, shop):
         return [one["said"] for one in facts if one["name"] == "apps"]
 
     eventually(lambda: any("worker.1 of blog production ended" in one for one in told()))
+
+
+def test_the_doctor_says_whether_apps_are_confined(server, tmp_path, monkeypatch):
+    def told(one: Server) -> list[tuple[str, str]]:
+        facts = json.loads(one.cli("doctor", "--json", check=False).stdout)
+        return [(one["level"], one["said"]) for one in facts if one["name"] == "confinement"]
+
+    assert told(server) == [("ok", "programs of apps are confined by bubblewrap")]
+    monkeypatch.setenv("PATH", without_bubblewrap(tmp_path / "tools"))
+    poor = Server()
+    try:
+        poor.start()
+        ((level, said),) = told(poor)
+        assert level == "warning" and said.endswith("is not installed (apt-get install bubblewrap)")
+    finally:
+        poor.destroy()
 
 
 def test_a_killed_keeper_is_followed_by_another(server, shop):
@@ -256,10 +291,10 @@ def test_scheduled_commands_run_beside_what_is_live_and_not_in_previews(server, 
     shop.commit("every minute")
     assert shop.push("HEAD:feature/x").ok
     assert shop.push("main").ok
-    ran = server.home / "sites/blog/production/data/ran"
+    ran = server.home / "sites/blog/production/data/1/ran"
     eventually(ran.exists, seconds=70)
     assert ran.read_text() == "production r3\n"
-    assert not (server.home / "sites/blog/feature-x/data/ran").exists()
+    assert not (server.home / "sites/blog/feature-x/data/1/ran").exists()
 
 
 @pytest.mark.parametrize("ill", ["errors", "crashes"])

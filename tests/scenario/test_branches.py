@@ -146,6 +146,51 @@ def test_a_preview_becomes_the_environment_that_gets_its_name(desk):
     assert desk.page("staging").text == "rules"
 
 
+def test_an_environment_that_is_no_longer_named_is_the_preview_of_its_branch(desk):
+    """Where it was: its address is the same, and so is what it serves."""
+    first(desk, STAGING)
+    assert desk.push("main:stage").ok
+
+    def staging() -> dict:
+        return {one["name"]: one for one in desk.facts("environments")}["staging"]
+
+    assert staging()["kind"] == "named"
+    desk.commit("rules", index_html="rules", gitdeploy_toml=STAGING.replace("stage", "other"))
+    assert desk.push("main").ok
+    assert staging()["kind"] == "named"
+    desk.commit("none", index_html="none", gitdeploy_toml="[preview]\n")
+    assert desk.push("main").ok
+    eventually(lambda: staging()["kind"] == "preview", seconds=30)
+    assert desk.page("staging").text == "first"
+    assert staging()["expires_at"] is None
+    pushed = desk.push("main:stage")
+    assert pushed.ok and f"staging--{desk.site}.localhost" in pushed.out, pushed.out
+    assert desk.page("staging").text == "none" and desk.page("stage").status == 404
+    assert staging()["expires_at"] is not None
+    desk.commit("back", index_html="back", gitdeploy_toml=STAGING)
+    assert desk.push("main").ok
+    assert desk.push("main:stage").ok
+    assert (staging()["kind"], staging()["expires_at"]) == ("named", None)
+    assert desk.page("staging").text == "back"
+    desk.commit("gone", index_html="gone", gitdeploy_toml="[preview]\n")
+    assert desk.push("main").ok
+    assert desk.push(":stage").ok
+    eventually(lambda: desk.environments == ["production"])
+    assert desk.page("staging").status == 404
+
+
+def test_one_whose_branch_is_gone_too_is_left_until_somebody_removes_it(desk):
+    """No push deletes the branch of an environment: somebody did it in the repository itself."""
+    first(desk, STAGING)
+    assert desk.push("main:stage").ok
+    desk.git("-C", str(desk.repository), "update-ref", "-d", "refs/heads/stage")
+    desk.commit("none", gitdeploy_toml="[preview]\n")
+    assert desk.push("main").ok
+    assert desk.page("staging").text == "first"
+    desk.shared.cli("preview", "remove", desk.site, "staging")
+    assert desk.environments == ["production"]
+
+
 def test_a_lock_stops_environments_and_not_previews(desk):
     first(desk, STAGING)
     desk.shared.ask(f"/sites/{desk.site}/lock", "PUT", {"reason": "an incident"})

@@ -8,6 +8,8 @@ import sqlite3
 
 import pytest
 from scenario_support import STATIC
+from support import GITDEPLOY
+from terminal import Terminal
 
 
 @pytest.fixture
@@ -134,6 +136,40 @@ def test_the_note_is_written_from_standard_input_and_never_over_somebody_elses(b
     viewer = desk.shared.secret("vera", "viewer", desk.site)
     assert desk.shared.api(f"/v1/sites/{desk.site}/incident", viewer).status == 403
     assert cli(desk, "show", "7").returncode == 3
+
+
+def test_the_note_is_written_in_an_editor_where_a_person_sits(broken, tmp_path):
+    """The editor has the terminal and the text; what it leaves behind is the note, unless it fails."""
+    desk = broken
+
+    def edited(script: str) -> Terminal:
+        editor = tmp_path / "editor"
+        editor.write_text(f"#!/bin/sh\ntest -t 0 && test -t 1 || exit 3\n{script}\n")
+        editor.chmod(0o755)
+        words = [*GITDEPLOY, "--home", str(desk.shared.home), "incident", "edit", desk.site]
+        return Terminal(*words, EDITOR=str(editor), VISUAL="")
+
+    was = shown(desk)["text"]
+    one = edited('read line; sed -i "s/^What happened:.*/& $line/" "$1"')
+    one.type("a typo in the header\r")
+    one.shows("incident 1 of")
+    one.shows("is written")
+    assert one.code() == 0
+    text = shown(desk)["text"]
+    assert text == was.replace("What happened:", "What happened: a typo in the header") != was
+    left = edited("exit 0")
+    assert left.code() == 0 and shown(desk)["text"] == text
+    failed = edited('echo lost > "$1"; exit 1')
+    assert failed.code() == 1 and shown(desk)["text"] == text
+    late = edited('echo "what I wrote" > "$1"; echo at it; read line')
+    late.shows("at it")
+    assert cli(desk, "edit", stdin="somebody else was faster\n").returncode == 0
+    late.type("\r")
+    late.shows("what I wrote")  # it is not lost
+    assert late.code() == 4
+    assert shown(desk)["text"] == "somebody else was faster\n"
+    for terminal in (one, left, failed, late):
+        terminal.close()
 
 
 def test_a_note_that_cannot_be_written_stops_no_rollback(broken):

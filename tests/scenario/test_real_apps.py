@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import http.server
 import os
@@ -293,7 +294,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def said(self):
-        return f"{os.environ['GITDEPLOY_RELEASE']} {os.getpid()}"
+        return f"{os.environ['GITDEPLOY_RELEASE']} {os.environ['PORT']}"
 
     def log_message(self, *words):
         pass
@@ -356,11 +357,12 @@ def test_an_app_that_never_becomes_healthy_never_serves(desk):
 def test_an_app_that_does_not_listen_to_sigterm_is_killed_after_its_time(desk):
     plain(desk, "signal.signal(signal.SIGTERM, signal.SIG_IGN)", settings=', stop_timeout = "1s"')
     deploy(desk)
-    (_, pid) = desk.page().text.split()
+    first = of_machine("environ", f"GITDEPLOY_SITE={desk.site}")
+    assert first
     plain(desk)
     deploy(desk)
     assert desk.page().text.startswith("r2 ")
-    eventually(lambda: not Path(f"/proc/{pid}").exists())
+    eventually(lambda: not first & of_machine("environ", "GITDEPLOY_SITE"))
     assert "r1 web.1 * web.1 did not end within 1 s: killed" in logs(desk)
 
 
@@ -390,31 +392,29 @@ if not os.path.exists(os.environ["GITDEPLOY_DATA"] + "/leaked"):
 
 def test_what_an_app_has_forked_goes_with_it(desk):
     fork = """
-line = "trap '' TERM; sleep 3600 & wait; wait"
-children = [
-    subprocess.Popen(["sleep", "3600"]).pid,
-    subprocess.Popen(["sh", "-c", line], start_new_session=True).pid,
-    int(subprocess.check_output(["sh", "-c", "setsid env - sleep 3600 >/dev/null 2>&1 & echo $!"])),
-]
-Handler.said = lambda self: " ".join(map(str, children))
+line = "trap '' TERM; sleep 3613 & wait; wait"
+subprocess.Popen(["sleep", "3613"])
+subprocess.Popen(["sh", "-c", line], start_new_session=True)
+subprocess.check_output(["sh", "-c", "setsid env - sleep 3613 >/dev/null 2>&1 &"])
 """
     plain(desk, fork, settings=', stop_timeout = "1s"')
     deploy(desk)
-    children = desk.page().text.split()
-    assert len(children) == 3 and all(running(pid) for pid in children)
+    eventually(lambda: len(of_machine("cmdline", "3613")) == 4)
     plain(desk)
     deploy(desk)
     assert desk.page().text.startswith("r2 ")
-    eventually(lambda: not any(running(pid) for pid in children))
+    eventually(lambda: not of_machine("cmdline", "3613"))
     eventually(lambda: not there(desk, "r1", "keeper.lock"))
 
 
-def running(pid: str) -> bool:
-    """Whether a process is there that is not merely waiting to be looked at by its parent."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+def of_machine(file: str, word: str) -> set[str]:
+    """The numbers of all processes that have the word in this file of /proc."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                found |= {entry.name} if word.encode() in (entry / file).read_bytes() else set()
+    return found
 
 
 def logs(desk: Desk) -> str:

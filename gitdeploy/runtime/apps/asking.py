@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,20 @@ def run(app: App, line: str, *, name: str, within: float) -> int | None:
     return None if code is None else int(code)
 
 
+def console(
+    app: App, line: str, *, name: str, variables: Mapping[str, str], terminal: int, user: int
+) -> None:
+    """Open a shell line on `terminal` in the slot's environment, with `variables` added; returns when it is under way.
+    How it ended is said to `user`, a connected socket, whose end ends it (see `console.py`). Both are handed on.
+    """
+    asked = {"do": "console", "line": line, "name": name, "variables": dict(variables)}
+    if not ask(app, asked, within=10, handed=(terminal, user)):
+        raise Busy(
+            f"{app.slot} of {app.site} {app.env} was started by an older gitdeploy, which had no consoles.",
+            f"Start it anew: gitdeploy redeploy {app.site}",
+        )
+
+
 def count(app: App) -> tuple[int, int]:
     """How many answers the app has given since it was started, and how many of them had a status of 500 or more."""
     found = ask(app, {"do": "count"}, within=10)
@@ -71,11 +85,17 @@ def said(app: App, name: str, count: int = 100) -> list[str]:
     return reading.said(tail(app, name, count), app.slot)
 
 
-def ask(app: App, asked: Mapping[str, Any], *, within: float) -> dict[str, Any]:
+def ask(app: App, asked: Mapping[str, Any], *, within: float, handed: Sequence[int] = ()) -> dict[str, Any]:
+    """`handed` are descriptors that the keeper gets its own copies of."""
     try:
         with connected(Files(app.folder).control) as door:
             door.settimeout(within)
-            door.sendall(json.dumps(asked).encode() + b"\n")
+            line = json.dumps(asked).encode() + b"\n"
+            sent = socket.send_fds(door, [line], handed)
+            if sent < len(
+                line
+            ):  # nothing more is said to one that has heard all, and may have answered and gone
+                door.sendall(line[sent:])
             line = _line(door)
     except OSError as error:
         raise Busy(

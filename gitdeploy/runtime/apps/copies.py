@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from gitdeploy.cgroup import Group
@@ -98,7 +98,7 @@ class Copy:
         self._stopping.set()
         if self._process is not None:
             self._enter("stopping")
-            self._family.signal(signal.SIGTERM)
+            self._family.terminate()
             if not await self._gone(self.program.stop_timeout):
                 self._capture.say(f"{self.name} did not end within {self.program.stop_timeout} s: killed")
                 await self._family.kill()
@@ -111,6 +111,8 @@ class Copy:
         if self._process is not None:
             self._capture.say(f"{self.name} is running, and taken over")
             await self._attend()
+            self._family.remove()  # it may go at any time, with the unit of the keeper that made it
+            self._family = Family(self._family.mark, self._group(None))
         else:
             await self._family.kill()  # what a killed keeper had no time to write down
         while not self._stopping.is_set():
@@ -220,8 +222,8 @@ class Copy:
 
     def _group(self, before: CopyRecord | None) -> Group | None:
         memory = self.program.memory
-        if before is not None and before.groups and all(Path(one).is_dir() for one in before.groups):
-            return Group(tuple(map(Path, before.groups)), memory > 0, processes=True)
+        if before is not None and before.group:
+            return replace(before.group, memory=memory > 0)
         return launch.group(f"{GROUPS}-{self._key}-{self.name}", memory)
 
     @property

@@ -14,14 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from gitdeploy import process
-from gitdeploy.cgroup import Group
+from gitdeploy import marks, process
 from gitdeploy.domain.app import AppSpec
 from gitdeploy.errors import Busy, Failed
 from gitdeploy.process import Command
-from gitdeploy.runtime.apps import launch
-from gitdeploy.runtime.apps.asking import Status, alive, ask, count, run, said, status, tail
-from gitdeploy.runtime.apps.family import end_strangers
+from gitdeploy.runtime.apps import confine, launch, unit
+from gitdeploy.runtime.apps.asking import Status, alive, ask, console, count, run, said, status, tail
+from gitdeploy.runtime.apps.family import Family, end_strangers
 from gitdeploy.runtime.apps.launch import app_user
 from gitdeploy.runtime.apps.order import Order
 from gitdeploy.runtime.apps.place import App, Files
@@ -33,8 +32,8 @@ from gitdeploy.store import durable
 from gitdeploy.store.home import Home
 
 __all__ = [
-    "App", "CopyRecord", "Status", "app_user", "count", "drain", "is_moved", "is_running", "look",
-    "run", "running", "said", "scale", "start", "status", "tail", "wait_healthy",
+    "App", "CopyRecord", "Status", "app_user", "console", "count", "drain", "is_moved", "is_running", "look",
+    "run", "running", "said", "scale", "start", "status", "tail", "wait_healthy", "why_unconfined",
 ]  # fmt: skip
 
 KEEPER = "gitdeploy.runtime.apps.keeper"
@@ -59,7 +58,14 @@ def start(app: App, spec: AppSpec, layout: Path) -> None:
         durable.make_folder(app.logs)
         told = {"GITDEPLOY_SITE": app.site, "GITDEPLOY_ENV": app.env, "GITDEPLOY_RELEASE": app.slot}
         spec = replace(spec, environment={**told, **spec.environment})
-        _start_keeper(app, Order(app.slot, str(resolved), str(app.logs.resolve()), spec))
+        home, logs = app.home.root.resolve(), app.logs.resolve()
+        order = Order(app.slot, str(home), str(resolved), str(logs), spec, unit.manager().runs)
+        _start_keeper(app, order)
+
+
+def why_unconfined() -> str:
+    """Why programs see more of the machine than their own; "" where they do not."""
+    return confine.why_not(app_user())
 
 
 def running(home: Home, site: str = "*", env: str = "*") -> Iterator[App]:
@@ -140,19 +146,25 @@ def _check_same(app: App, record: Record, layout: Path) -> None:
 
 
 def _start_keeper(app: App, order: Order) -> None:
-    argv = (sys.executable, "-P", "-m", KEEPER, str(app.folder))
-    keeper = process.start(Command(argv, cwd=app.folder), stdin=-1, stdout=-1, stderr=-2, own_session=True)
-    assert keeper.stdin and keeper.stdout
-    running = Running.child("keeper", "", keeper)
-    with contextlib.suppress(BrokenPipeError), keeper.stdin:
-        keeper.stdin.write(json.dumps(order.as_json()).encode())
-    with keeper.stdout:
-        said = keeper.stdout.readline().decode(errors="replace").strip()
+    folder = app.folder.resolve()
+    command = Command((sys.executable, "-P", "-m", KEEPER, str(folder)), cwd=folder)
+    if order.is_unit:
+        command = unit.as_unit(command, app, order)
+    starter = process.start(command, stdin=-1, stdout=-1, stderr=-2, own_session=True)
+    assert starter.stdin and starter.stdout
+    running = Running.child("keeper", "", starter)
+    with contextlib.suppress(BrokenPipeError), starter.stdin:
+        starter.stdin.write(json.dumps(order.as_json()).encode())
+    with starter.stdout:
+        said = starter.stdout.readline().decode(errors="replace").strip()
         if said == "ready":
+            if order.is_unit:
+                running.end(within=1)  # it would wait until the unit ends
             return
-        rest = keeper.stdout.read().decode(errors="replace").strip().splitlines()
+        rest = starter.stdout.read().decode(errors="replace").strip().splitlines()
     running.end(within=1)
-    raise Failed(f"{app.slot} of {app.site} {app.env} could not be started: {(rest or [said])[-1]}")
+    why = (rest or [said])[-1] or f"exit code {starter.poll()}"
+    raise Failed(f"{app.slot} of {app.site} {app.env} could not be started: {why}")
 
 
 def _end_lost(app: App) -> None:
@@ -161,12 +173,15 @@ def _end_lost(app: App) -> None:
     record = Record.read(files.record)
     if not files.lock.exists() or (record is not None and record.keeper.alive):
         return
-    for one in record.copies if record else ():
-        one.running.end(within=_GRACE)
-        if one.groups:
-            group = Group(tuple(map(Path, one.groups)), memory=False, processes=False)
-            group.kill()
-            group.remove()
+    families = [Family(f"{files.key}/{one.name}", one.group) for one in (record.copies if record else ())]
+    for one in families:
+        one.terminate()
+    until = time.monotonic() + _GRACE
+    while any(one.pids() for one in families) and time.monotonic() < until:
+        time.sleep(0.01)
+    for one in families:
+        marks.end(one.pids)
+        one.remove()
     end_strangers(files.key, ())
     if record is not None:
         with contextlib.suppress(OSError):

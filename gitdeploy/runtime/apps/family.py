@@ -1,21 +1,17 @@
-"""Every process of a copy, however it forks: by control group where there is one, else by a mark.
-
-The mark is a variable of its environment, inherited by whatever it starts; a process could only lose it by
-clearing its environment and leaving its session, and only where no control group can be made.
-"""
+"""Every process of a copy, however it forks: by control group where there is one, and by a mark."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
-from gitdeploy import cgroup
+from gitdeploy import bubblewrap, cgroup, marks
 from gitdeploy.cgroup import Group
+from gitdeploy.runtime.apps.record import CopyRecord
 
 MARK = "GITDEPLOY_COPY"
 GROUPS = "gitdeploy-app"
@@ -30,18 +26,25 @@ class Family:
     group: Group | None
 
     def pids(self) -> set[int]:
-        return self.group.pids() if self.group else _marked(f"{MARK}={self.mark}".encode())
+        """By the mark also where there is a group: one that was started just now has yet to join it."""
+        return (self.group.pids() if self.group else set()) or marks.carrying(MARK, self.mark)
 
-    def signal(self, number: int) -> None:
-        for pid in self.pids():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
+    def terminate(self) -> None:
+        """SIGTERM to the programs, not to bubblewrap around them: they would not be heard of again.
+
+        While there is nothing in it yet, there is nothing to finish, and nothing that would hear it.
+        """
+        inside = {pid for pid in self.pids() if not bubblewrap.surrounds(pid)}
+        if inside:
+            marks.send(inside, signal.SIGTERM)
+        else:
+            marks.end(self.pids, within=1.0)
 
     async def kill(self, *, within: float = 10.0) -> bool:
         """Kill all of them; true when nothing is left alive."""
         until = time.monotonic() + within
         while self.pids():
-            self.signal(signal.SIGKILL)
+            marks.send(self.pids(), signal.SIGKILL)
             if time.monotonic() > until:
                 return False
             await asyncio.sleep(_PAUSE)
@@ -55,45 +58,19 @@ class Family:
         return self.group.memory_kills() if self.group else 0
 
 
-def end_strangers(key: str, known: Collection[str]) -> bool:
-    """Kill what runs in the slot `key` under other names than `known`; true when nothing of it is left."""
-    groups = [
-        group
-        for name, group in cgroup.named(f"{GROUPS}-{key}-")
-        if name.removeprefix(f"{GROUPS}-{key}-") not in known
-    ]
-    ours = {f"{MARK}={key}/{name}".encode() for name in known}
-    until = time.monotonic() + 10
-    while left := {pid for pid, marks in _marks(f"{MARK}={key}/".encode()) if not ours & marks}.union(
-        *(group.pids() for group in groups)
-    ):
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        if time.monotonic() > until:
-            return False
-        time.sleep(_PAUSE)
+def end_strangers(key: str, known: Collection[CopyRecord]) -> bool:
+    """Kill what runs in the slot `key` and belongs to no copy of `known`; true when nothing of it is left."""
+    folders = {Path(folder) for one in known for folder in one.groups}
+    found = cgroup.named(f"{GROUPS}-{key}-", beside=True)
+    groups = [group for _, group in found if folders.isdisjoint(group.folders)]
+    ours = {f"{key}/{one.name}" for one in known}
+
+    def strangers() -> set[int]:
+        marked = {pid for pid, found in marks.beginning(MARK, f"{key}/").items() if not ours & found}
+        return marked.union(*(group.pids() for group in groups))
+
+    if not marks.end(strangers):
+        return False
     for group in groups:
         group.remove()
     return True
-
-
-def _marked(wanted: bytes) -> set[int]:
-    return {pid for pid, marks in _marks(wanted) if wanted in marks}
-
-
-def _marks(begin: bytes) -> Iterator[tuple[int, set[bytes]]]:
-    """Each process with variables that begin so, and these."""
-    for entry in os.listdir("/proc"):  # noqa: PTH208
-        if entry.isdigit():
-            found = {one for one in _environment(entry) if one.startswith(begin)}
-            if found:
-                yield int(entry), found
-
-
-def _environment(pid: str) -> list[bytes]:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return file.read().split(b"\0")
-    except OSError:
-        return []

@@ -15,15 +15,19 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gitdeploy.domain.app import WEB
+from gitdeploy import cgroup
+from gitdeploy.domain.app import DATA, WEB
 from gitdeploy.domain.mask import Masker
 from gitdeploy.errors import Busy, GitdeployError, Invalid
+from gitdeploy.runtime.apps.confine import Sight, why_not
+from gitdeploy.runtime.apps.console import console
 from gitdeploy.runtime.apps.control import listen
 from gitdeploy.runtime.apps.copies import Copy
 from gitdeploy.runtime.apps.family import end_strangers
@@ -47,6 +51,8 @@ def main() -> None:
         order = Order.from_json(json.load(sys.stdin))
     except ValueError:
         sys.exit("the starter ended before it gave its order")
+    if order.is_unit:
+        cgroup.step_aside()
     with durable.exclusive(Files(_HERE).lock, busy="the slot is run by another process"):
         asyncio.run(Keeper(order).run())
 
@@ -65,10 +71,13 @@ class Keeper:
         self._state = "running"
         self._patience = 0.0
         self._jobs: dict[str, asyncio.Event] = {}
+        self._consoles: set[asyncio.Task[None]] = set()
         user = app_user()
         own = Path.cwd() / self._files.own
         spec = order.spec
-        self._ground = Ground(Path(order.layout), own, user, spec.environment)
+        layout, data = Path(order.layout), spec.environment.get(DATA)
+        sight = Sight(Path(order.home), layout, own, Path(data) if data else None)
+        self._ground = Ground(layout, own, user, spec.environment, None if why_not(user) else sight)
         self._counts = spec.counts
 
     async def run(self) -> None:
@@ -82,10 +91,10 @@ class Keeper:
         known = {one.name: one for one in before.copies} if before else {}
         self._record([*known.values()]).write(self._files.record)  # a slot that cannot be told of is not run
         await self._set_counts(known)
-        end_strangers(self._key, self._copies.keys())
+        end_strangers(self._key, [copy.record for copy in self._copies.values()])
         if self._order.spec.has_web:
             self._relay.listen(self._files.web)
-        server = await listen(self._files.control, self._answer)
+        server = listen(self._files.control, self._answer)
         _say_ready(Path(self._order.logs) / "keeper.log")
         await self._until_over()
         await self._drain()
@@ -139,8 +148,11 @@ class Keeper:
         jobs = [asyncio.create_task(ended.wait()) for ended in self._jobs.values()]
         if jobs:
             await asyncio.wait(jobs, timeout=self._patience)
+        for one in self._consoles:
+            one.cancel()
+        await asyncio.gather(*self._consoles)
 
-    async def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def _answer(self, asked: Mapping[str, Any], handed: Sequence[int]) -> dict[str, Any]:
         if asked["do"] == "drain":
             self._patience = asked["patience"]
             self._over.set()
@@ -155,18 +167,40 @@ class Keeper:
                 await self._set_counts({})
         elif asked["do"] == "run":
             return {"code": await self._run_once(asked["name"], asked["line"], asked["within"])}
+        elif asked["do"] == "console":
+            self._open_console(asked["name"], asked["line"], asked["variables"], *map(os.dup, handed))
+            return {"opened": True}
         return {}
 
     async def _run_once(self, name: str, line: str, within: float) -> int | None:
+        with self._job(name):
+            capture = self._capture(name)
+            try:
+                return await once(line, name, self._ground, self._key, capture, within)
+            finally:
+                capture.close()
+
+    def _open_console(
+        self, name: str, line: str, variables: Mapping[str, str], terminal: int, user: int
+    ) -> None:
+        async def hold() -> None:
+            with self._job(name), socket.socket(fileno=user) as door:
+                await console(line, name, self._ground, self._key, variables, terminal, door)
+
+        task = asyncio.create_task(hold())
+        self._consoles.add(task)
+        task.add_done_callback(self._consoles.discard)
+
+    @contextlib.contextmanager
+    def _job(self, name: str) -> Iterator[None]:
+        """Something that is run once, for as long as it runs. Raises Busy when it runs already."""
         if name in self._jobs:
             raise Busy(f"{name} is still running.", "It is not run twice at a time.")
         ended = self._jobs[name] = asyncio.Event()
         self._note()
-        capture = self._capture(name)
         try:
-            return await once(line, name, self._ground, self._key, capture, within)
+            yield
         finally:
-            capture.close()
             del self._jobs[name]
             ended.set()
             self._note()

@@ -1,5 +1,5 @@
-"""The command that starts a copy of a program. From the outside in: its control group, its user, its bounds,
-its environment, and the shell line as a person wrote it.
+"""The command that starts a copy of a program. From the outside in: its control group, what it sees of the machine,
+its user, its bounds, its environment, and the shell line as a person wrote it.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shlex
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from gitdeploy.cgroup import Group
 from gitdeploy.domain.app import MOST_PROCESSES
 from gitdeploy.errors import Failed
 from gitdeploy.process import Command
+from gitdeploy.runtime.apps.confine import Sight, confined
 from gitdeploy.runtime.edge.running import Running
 from gitdeploy.user import User, as_user, lesser, program, told
 
@@ -29,6 +31,8 @@ _JOIN = """while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 125; shif
 shift
 exec "$@"
 """
+# The first process on a terminal, which hangs up when it ends: Ctrl-C is for what it runs, and it waits for that.
+_LEADER = 'trap : INT QUIT; eval "$1"'
 _PACKAGES = ".packages"
 _FILES = resource.getrlimit(resource.RLIMIT_NOFILE)  # as given to the keeper, which takes more for itself
 
@@ -37,12 +41,16 @@ Child: TypeAlias = subprocess.Popen[Any]
 
 @dataclass(frozen=True)
 class Ground:
-    """What all programs of a slot have in common. `layout` and `own` are absolute; `user` None is our own."""
+    """What all programs of a slot have in common. `layout` and `own` are absolute; `user` None is our own.
+
+    `sight` None: they see of the machine what their user does.
+    """
 
     layout: Path
     own: Path
     user: User | None
     environment: Mapping[str, str]
+    sight: Sight | None = None
 
     def variables(self) -> dict[str, str]:
         """The given ones win over those that help to find programs; nothing wins over where its home is."""
@@ -75,23 +83,33 @@ def group(name: str, memory: int) -> Group | None:
 def command(
     line: str, ground: Ground, group: Group | None, memory: int, more: Mapping[str, str]
 ) -> tuple[Command, bytes]:
-    """The command, and what is to be its stdin. Exit code 125: it could not be started like this."""
+    """The command, and what is to be its stdin. Exit code 125: it could not be started like this.
+
+    What stands around the program has the variables `more` as well, so that all of it can be found by them.
+    """
     inner, stdin = told(Command(("/bin/sh", "-c", line)), {**ground.variables(), **more}, name="app")
-    bounded = as_user(inner.wrapped(_bounds(memory, group)), ground.user)
+    bounded = inner.wrapped(_bounds(memory, group))
+    if ground.sight:
+        alone = confined(bounded, ground.sight, ground.user)
+    else:
+        alone = as_user(bounded, ground.user)
     folders = map(str, group.folders if group else ())
-    joined = bounded.wrapped(("/bin/sh", "-c", _JOIN, "join", *folders, "--"))
-    return Command(joined.argv, cwd=ground.layout), stdin
+    joined = alone.wrapped(("/bin/sh", "-c", _JOIN, "join", *folders, "--"))
+    return Command(joined.argv, cwd=ground.layout, env=more), stdin
 
 
 def spawn(
     line: str, ground: Ground, group: Group | None, memory: int, more: Mapping[str, str], out: int
 ) -> Child:
     """Start it in a session of its own, its output going to `out`. Raises OSError."""
-    wanted, environment = command(line, ground, group, memory, more)
-    with open(os.memfd_create("environment"), "r+b", buffering=0) as stdin:
-        stdin.write(environment)
-        stdin.seek(0)
-        return process.start(wanted, stdin=stdin, stdout=out, stderr=out, own_session=True)
+    return _start(*command(line, ground, group, memory, more), out, own_session=True)
+
+
+def spawn_on(terminal: int, line: str, ground: Ground, group: Group | None, more: Mapping[str, str]) -> Child:
+    """Start it in a session that `terminal` controls: its Ctrl-C, its window, its end. Raises OSError."""
+    leader = shlex.join((program("setsid"), "--ctty", "--wait", "/bin/sh", "-c", _LEADER, "console", line))
+    # The session is begun by the last link of the chain: one that has a session cannot begin another.
+    return _start(*command(f"exec {leader} <&1", ground, group, 0, more), terminal, own_session=False)
 
 
 async def ended(process: Running) -> None:
@@ -113,11 +131,23 @@ async def ended(process: Running) -> None:
 
 
 def told_end(child: Child | None) -> str:
-    """How it ended; None is one that was not started by us, and nobody tells us."""
+    """How it ended; None is one that was not started by us, and nobody tells us.
+
+    What stands between us and a program says 128 + n for the signal n, as shells do.
+    """
     code = child.poll() if child is not None else None
     if code is None:
         return "by itself"
-    return f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+    number = -code if code < 0 else code - 128
+    by_signal = number in set(signal.Signals)
+    return f"by {signal.Signals(number).name}" if by_signal else f"with exit code {code}"
+
+
+def _start(wanted: Command, environment: bytes, out: int, *, own_session: bool) -> Child:
+    with open(os.memfd_create("environment"), "r+b", buffering=0) as stdin:
+        stdin.write(environment)
+        stdin.seek(0)
+        return process.start(wanted, stdin=stdin, stdout=out, stderr=out, own_session=own_session)
 
 
 def _bounds(memory: int, group: Group | None) -> list[str]:

@@ -11,12 +11,14 @@ from gitdeploy.domain.app import AppSpec
 
 @dataclass(frozen=True)
 class Order:
-    """What a keeper is told. `layout` and `logs` are absolute."""
+    """What a keeper is told. `home`, `layout` and `logs` are absolute. `is_unit`: it is a unit of systemd by itself."""
 
     slot: str
+    home: str
     layout: str
     logs: str
     spec: AppSpec
+    is_unit: bool
 
     def as_json(self) -> dict[str, Any]:
         return {**vars(self), "spec": self.spec.as_json()}

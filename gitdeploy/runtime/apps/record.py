@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gitdeploy.cgroup import Group
 from gitdeploy.runtime.edge.running import Running
 
 
@@ -35,6 +36,13 @@ class CopyRecord:
     @property
     def running(self) -> Running:
         return Running(self.name, self.pid, self.born)
+
+    @property
+    def group(self) -> Group | None:
+        """None when it had none, or not all of it is there any more."""
+        folders = tuple(map(Path, self.groups))
+        whole = folders and all(one.is_dir() for one in folders)
+        return Group(folders, memory=False, processes=True) if whole else None
 
 
 @dataclass(frozen=True)

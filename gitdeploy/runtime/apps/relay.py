@@ -1,13 +1,14 @@
 """From the slot's `web.sock` to the copies of `web`, in turn. What passes is bytes: uploads, streams, websockets.
 
 A connection is given to a copy that accepts it. While none does (all are starting again) it waits, so a
-visitor sees a slow answer and no failed one.
+visitor sees a slow answer and no failed one. Where no copy is wanted the answer is a page that says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 import time
 from pathlib import Path
@@ -24,6 +25,9 @@ _MOST_QUIET = 5.0
 _BACKLOG = 2048
 _AT_ONCE = 64
 _PAUSE = 0.01
+_CHUNK = 64 * 1024
+_LINGER = 5.0
+"""Seconds to finish asking, for those who are told that nobody is there."""
 
 
 class Backend(Protocol):
@@ -121,6 +125,9 @@ class Relay:
 
     async def _serve(self, visitor: socket.socket) -> None:
         visitor.setblocking(False)
+        if not self.backends:
+            await _tell_stopped(visitor)
+            return
         found = await self._reach()
         if found is None:
             visitor.close()
@@ -163,3 +170,28 @@ class Relay:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), left)
         return None
+
+
+async def _tell_stopped(visitor: socket.socket) -> None:
+    """No copy is wanted, so none will come: an answer of our own, the only one. What is asked is not read."""
+    loop = asyncio.get_running_loop()
+    with visitor, contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            await loop.sock_sendall(visitor, _stopped())
+            visitor.shutdown(socket.SHUT_WR)
+            while await loop.sock_recv(
+                visitor, _CHUNK
+            ):  # what is closed before it has sent everything hears nothing
+                pass
+
+
+@functools.cache
+def _stopped() -> bytes:
+    from gitdeploy.runtime.edge import pages  # costs 2 MB, and few slots are ever asked for it
+
+    body = pages.page("stopped")
+    lines = (
+        "HTTP/1.1 503 Service Unavailable", "Content-Type: text/html; charset=utf-8", f"Content-Length: {len(body)}",
+        "Cache-Control: no-store", f"Retry-After: {pages.RETRY_AFTER}", "Connection: close", "", "",
+    )  # fmt: skip
+    return "\r\n".join(lines).encode() + body

@@ -24,6 +24,11 @@ _WORDS = {
     ),
     "no_web": (404, "Nothing to see here", "This site works in the background: it has no pages."),
     "method": (405, "Not allowed", "This site is read with GET and HEAD; it takes nothing else."),
+    "stopped": (
+        503,
+        "Not running",
+        "This site has no web process running right now. Please try again later.",
+    ),
     "unavailable": (503, "Back in a moment", "The site cannot answer right now. Please try again."),
     "no_answer": (
         502,

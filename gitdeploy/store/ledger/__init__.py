@@ -12,18 +12,21 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlite_utils import Database
+from sqlite_utils import Database as File
 
 from gitdeploy.domain.access import Grant, Key, Token
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import ConfigVersion
+from gitdeploy.domain.database import Database
 from gitdeploy.domain.domain_name import Domain
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.head import Head
 from gitdeploy.domain.incident import Incident
 from gitdeploy.domain.push import PendingPush
 from gitdeploy.domain.release import Release
+from gitdeploy.domain.schema import KnownSchema
 from gitdeploy.domain.site import Site
+from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.domain.switch import SwitchRecord
 from gitdeploy.errors import Failed
 from gitdeploy.store.ledger.events import Events
@@ -43,7 +46,7 @@ class Ledger:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
-            self.db = Database(connection)
+            self.db = File(connection)
             migrations.apply(self.db)
         except sqlite3.Error as error:
             raise _refusal(error, path) or Failed(f"The ledger {path} cannot be opened: {error}.") from error
@@ -53,6 +56,9 @@ class Ledger:
         self.releases = Rows(self, "releases", Release, key=("id",))
         self.pushes = Rows(self, "pushes", PendingPush, key=("id", "ref"))
         self.configs = Rows(self, "configs", ConfigVersion, key=("site", "env", "number"))
+        self.databases = Rows(self, "databases", Database, key=("site", "env", "name"))
+        self.schemas = Rows(self, "schemas", KnownSchema, key=("fingerprint",))
+        self.snapshots = Rows(self, "snapshots", Snapshot, key=("id",))
         self.heads = Rows(self, "heads", Head, key=("site", "ref"))
         self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
         self.domains = Rows(self, "domains", Domain, key=("host",))

@@ -9,7 +9,7 @@ migrations = Migrations("gitdeploy")
 _FIRST = """
 CREATE TABLE sites (
   name TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL, created_by TEXT NOT NULL,
-  policy TEXT, last_release INTEGER NOT NULL, lock TEXT NOT NULL
+  policy TEXT, last_release INTEGER NOT NULL, lock TEXT NOT NULL, last_snapshot INTEGER NOT NULL
 );
 CREATE TABLE environments (
   site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, name TEXT NOT NULL,
@@ -33,7 +33,7 @@ CREATE TABLE releases (
   subject TEXT NOT NULL, build TEXT NOT NULL, artifact TEXT NOT NULL, actor TEXT NOT NULL,
   created_at TEXT NOT NULL, origin INTEGER NOT NULL, mark TEXT NOT NULL, reason TEXT NOT NULL,
   pinned INTEGER NOT NULL, live_at TEXT, ended_at TEXT, serves TEXT NOT NULL, slot TEXT NOT NULL,
-  config INTEGER NOT NULL, UNIQUE (site, number)
+  config INTEGER NOT NULL, data INTEGER NOT NULL, schemas TEXT NOT NULL, UNIQUE (site, number)
 );
 CREATE INDEX releases_by_env ON releases (site, env, number);
 CREATE INDEX releases_by_state ON releases (state, site, env);
@@ -49,6 +49,18 @@ CREATE TABLE configs (
   number INTEGER NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL, sealed BLOB NOT NULL,
   PRIMARY KEY (site, env, number)
 );
+CREATE TABLE databases (
+  site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, env TEXT NOT NULL,
+  name TEXT NOT NULL, sealed BLOB NOT NULL, created_at TEXT NOT NULL, PRIMARY KEY (site, env, name)
+);
+CREATE TABLE schemas (fingerprint TEXT PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE snapshots (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  number INTEGER NOT NULL, env TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL,
+  artifact TEXT NOT NULL, bytes INTEGER NOT NULL, files INTEGER NOT NULL, stored INTEGER NOT NULL,
+  "release" INTEGER NOT NULL, databases TEXT NOT NULL, label TEXT NOT NULL, cause TEXT NOT NULL,
+  pinned INTEGER NOT NULL, verified TEXT NOT NULL, expires_at TEXT, UNIQUE (site, number)
+);
 CREATE TABLE heads (
   site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, ref TEXT NOT NULL,
   "commit" TEXT NOT NULL, PRIMARY KEY (site, ref)
@@ -56,7 +68,7 @@ CREATE TABLE heads (
 CREATE TABLE switches (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, "release" INTEGER NOT NULL, old_slot TEXT, new_slot TEXT NOT NULL, refs TEXT NOT NULL,
-  phase TEXT NOT NULL, created_at TEXT NOT NULL
+  phase TEXT NOT NULL, created_at TEXT NOT NULL, data TEXT NOT NULL
 );
 CREATE INDEX switches_by_phase ON switches (phase, site, env);
 CREATE TABLE domains (

@@ -15,8 +15,21 @@ from gitdeploy.web.api import (
     releases,
     server,
     sites,
+    snapshots,
 )
 
 router = APIRouter(prefix="/v1")
-for noun in (sites, domains, config, releases, builds, environments, processes, incident, access, server):
+for noun in (
+    sites,
+    domains,
+    config,
+    releases,
+    snapshots,
+    builds,
+    environments,
+    processes,
+    incident,
+    access,
+    server,
+):
     router.include_router(noun.router)

@@ -13,6 +13,7 @@ from gitdeploy.domain.options import REASON_MAX
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Role
 from gitdeploy.domain.target import Target
+from gitdeploy.errors import Invalid
 from gitdeploy.service import history, serving
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
@@ -32,6 +33,8 @@ class Order(BaseModel):
     dry_run: bool = False
     no_cache: bool = False
     config: Literal["", "now", "then"] = ""
+    snapshot: bool = False
+    force_schema: bool = False
 
 
 @router.get("/sites/{site}/releases")
@@ -79,9 +82,14 @@ def _order(
 ) -> Callable[..., Response]:
     def order(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Order) -> Response:
         who.need(Role.MAINTAINER, site.name, f"{verb} {body.env}")
+        if body.force_schema and not body.reason:
+            raise Invalid("force_schema needs a reason.", "Say why with reason.")
 
         def run(teller: Teller) -> dict[str, Any]:
-            ask = Ask(who.name, site, body.env, body.reason, body.dry_run, body.no_cache, body.config, teller)
+            ask = Ask(
+                who.name, site, body.env, body.reason, body.dry_run, body.no_cache, body.config,
+                body.snapshot, body.force_schema, teller,
+            )  # fmt: skip
             try:
                 return views.release(act(ctx, ask, targets.parse(body.target or default)))
             except releases.DryRun as done:

@@ -1,0 +1,249 @@
+"""One instant of an environment, put into the store: databases as they dump themselves, files as they are.
+
+    databases/<name>/…          what the engine wrote, cut into pieces; `sqlite:data/app.db` is sqlite/data/app.db
+    files/<path>                below the data folder
+    links.json, facts.json      the links among the files; what the databases held
+
+What is unchanged since the snapshot before is neither read again (files) nor stored again (pieces).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitdeploy.data import files, pieces
+from gitdeploy.data.engine import Engine, Instant
+from gitdeploy.data.files import Seen
+from gitdeploy.domain.digest import Digest
+from gitdeploy.domain.manifest import Manifest
+from gitdeploy.domain.snapshot import Facts
+from gitdeploy.domain.tree_path import TreePath
+from gitdeploy.errors import Failed, GitdeployError, NotProven
+from gitdeploy.store import durable
+from gitdeploy.store.artifacts import Store
+from gitdeploy.store.publish import NewFile, Published
+
+FILES, DATABASES, FACTS, LINKS = b"files/", b"databases/", b"facts.json", b"links.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A database to be captured, or one to be filled."""
+
+    name: str
+    engine: Engine
+    url: str
+
+    @property
+    def above(self) -> TreePath:
+        return DATABASES + os.fsencode(self.name.replace(":", "/")) + b"/"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an environment keeps what is captured: its data folder and its databases; a file that remembers what was
+    seen; and a folder for what is written on the way.
+    """
+
+    data: Path
+    databases: Sequence[Source]
+    index: Path
+    work: Path
+
+    @property
+    def captured_as_databases(self) -> frozenset[TreePath]:
+        """The files of SQLite databases, which are no files here."""
+        paths = [FILES + os.fsencode(one.name.partition(":")[2]) for one in self.databases]
+        return frozenset(path + end for path in paths for end in (b"", b"-wal", b"-shm", b"-journal"))
+
+
+@dataclass(frozen=True)
+class Captured:
+    """`published` holds the artifact until it is released."""
+
+    published: Published
+    facts: dict[str, Facts]
+
+    @property
+    def stored(self) -> int:
+        """Bytes that were not in the store before."""
+        fresh = self.published.fresh
+        sizes = {entry.digest: entry.size for _, entry in self.published.manifest.folder.walk()}
+        return sum(sizes[one] for one in fresh if one in sizes)
+
+
+def capture(store: Store, place: Place, before: Digest | None) -> Captured:
+    """Store what is there now. `before` is the last snapshot of the same place. Raises Failed."""
+    base, seen = _known(store, place, before)
+    with contextlib.ExitStack() as opened:
+        if place.databases:
+            # Files are copied first; in the instant of the databases only what changed meanwhile is left to read.
+            first = opened.enter_context(_files(store, place, base, seen, base))
+            like, base, seen = base, first.published.manifest, first.seen
+        else:
+            like = base
+        instants = [opened.enter_context(one.engine.instant(one.url)) for one in place.databases]
+        last = _look(place, seen)
+        dumps = Path(opened.enter_context(tempfile.TemporaryDirectory(dir=place.work)))
+        told: dict[str, Facts] = {}
+        written: set[TreePath] = set()
+        found = _everything(place, last, instants, dumps, told, written)
+        gone = (path for path in base if not (path in last.now.stamps or path in written)) if base else ()
+        published = store.publish(found, base=base, removed=gone, like=like)
+        _remember(place, published.manifest.root, last.now)
+        return Captured(published, told)
+
+
+def restore(
+    store: Store, artifact: Digest, *, data: Path | None, databases: Iterable[Source], work: Path
+) -> None:
+    """Fill the empty folder `data` and empty databases from a snapshot. Every byte is checked before the first is
+    written: raises NotProven when one is not as it was stored.
+    """
+    manifest = store.check(artifact)
+    if data is not None:
+        _put_files(store, manifest, data)
+    for one in databases:
+        with tempfile.TemporaryDirectory(dir=work) as folder:
+            _put_dump(store, manifest, one, Path(folder))
+            one.engine.load(one.url, Path(folder))
+
+
+def facts(store: Store, artifact: Digest) -> dict[str, Facts]:
+    """What the databases of a snapshot held."""
+    said = json.loads(_read(store, store.load(artifact), FACTS) or b"{}")
+    return {name: Facts.from_json(one) for name, one in said.items()}
+
+
+# Private
+
+
+@dataclass(frozen=True)
+class _Look:
+    place: Place
+    before: Seen
+    now: Seen
+    began: int
+
+    def changed(self) -> Iterator[NewFile]:
+        place = self.place
+        return files.changed(
+            place.data, FILES, self.before, self.now, self.began, place.captured_as_databases
+        )
+
+
+@dataclass(frozen=True)
+class _First:
+    published: Published
+    seen: Seen
+
+    def __enter__(self) -> _First:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.published.release()
+
+
+def _look(place: Place, before: Seen) -> _Look:
+    return _Look(place, before, Seen(), time.time_ns())
+
+
+def _files(store: Store, place: Place, base: Manifest | None, seen: Seen, like: Manifest | None) -> _First:
+    look = _look(place, seen)
+    gone = (path for path in base if path.startswith(FILES) and path not in look.now.stamps) if base else ()
+    return _First(store.publish(look.changed(), base=base, removed=gone, like=like), look.now)
+
+
+def _everything(
+    place: Place,
+    look: _Look,
+    instants: list[Instant],
+    dumps: Path,
+    told: dict[str, Facts],
+    written: set[TreePath],
+) -> Iterator[NewFile]:
+    for file in look.changed():
+        written.add(file.path)
+        yield file
+    for number, (one, instant) in enumerate(zip(place.databases, instants, strict=True)):
+        folder = dumps / str(number)
+        folder.mkdir()
+        instant.dump(folder)
+        told[one.name] = instant.facts()
+        for path, content in _dumped(one, folder):
+            written.add(path)
+            yield NewFile(path, "file", (content,))
+        shutil.rmtree(folder)
+    text = json.dumps({name: one.as_json() for name, one in told.items()}, sort_keys=True)
+    for path, content in ((FACTS, text.encode()), (LINKS, look.now.links_json())):
+        written.add(path)
+        yield NewFile(path, "file", (content,))
+
+
+def _dumped(one: Source, folder: Path) -> Iterator[tuple[TreePath, bytes]]:
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            yield from pieces.cut(one.above + os.fsencode(file.relative_to(folder)), file)
+
+
+def _known(store: Store, place: Place, before: Digest | None) -> tuple[Manifest | None, Seen]:
+    """What the last snapshot holds, and what its files looked like; nothing when either is gone."""
+    if before is None:
+        return None, Seen()
+    try:
+        base = store.load(before)
+        said = json.loads(place.index.read_text("utf-8"))
+        seen = Seen.from_json(said) if said["artifact"] == before else Seen()
+    except (GitdeployError, OSError):
+        return None, Seen()
+    except (ValueError, KeyError, TypeError):
+        seen = Seen()
+    return base, seen
+
+
+def _remember(place: Place, artifact: Digest, seen: Seen) -> None:
+    durable.make_folder(place.index.parent)
+    durable.write_file(place.index, json.dumps({"artifact": artifact, **seen.as_json()}).encode(), mode=0o600)
+
+
+def _put_files(store: Store, manifest: Manifest, data: Path) -> None:
+    for path, entry in manifest.folder.walk():
+        if path.startswith(FILES):
+            name = os.fsdecode(path.removeprefix(FILES))
+            with open(store.blob(entry.digest), "rb") as blob:
+                files.put(data, name, entry.kind, iter(lambda: blob.read(1 << 20), b""))
+    for name, target in json.loads(_read(store, manifest, LINKS) or b"{}").items():
+        link = data / name.removeprefix(os.fsdecode(FILES))
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
+
+
+def _put_dump(store: Store, manifest: Manifest, one: Source, folder: Path) -> None:
+    found = [path for path in manifest if path.startswith(one.above)]
+    if not found:
+        raise Failed(
+            f"The snapshot holds no database {one.name}.", "See: gitdeploy snapshot show SITE SNAPSHOT"
+        )
+    for path in found:
+        target = folder / os.fsdecode(path.removeprefix(one.above))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(store.blob(manifest[path].digest), target)
+    pieces.join(folder)
+
+
+def _read(store: Store, manifest: Manifest, path: TreePath) -> bytes:
+    entry = manifest.get(path)
+    if entry is None:
+        return b""
+    content = store.blob(entry.digest).read_bytes()
+    if Digest.of(content) != entry.digest:
+        raise NotProven(f"{os.fsdecode(path)} of the snapshot {manifest.root.short} is not what was stored.")
+    return content

@@ -1,0 +1,136 @@
+"""The files that programs of an environment keep, read while they go on writing.
+
+What programs write is not trusted: no link is followed, and what is neither file, folder nor link is left out. A
+`Seen` remembers what files looked like, so that the next look opens only those that changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitdeploy.domain.tree import Kind
+from gitdeploy.domain.tree_path import TreePath
+from gitdeploy.store.new_file import NewFile
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_PIECE = 1 << 20  # bytes
+_SETTLED = 50_000_000
+"""Nanoseconds after which a file that is written again gets another time: the kernel's clock ticks."""
+
+Stamp = tuple[int, int, int, int]
+"""Size, modification and change time, inode."""
+
+
+@dataclass
+class Seen:
+    """What the files of an environment looked like when they were read; paths are as in the snapshot."""
+
+    stamps: dict[TreePath, Stamp] = field(default_factory=dict)
+    links: dict[TreePath, bytes] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, object]:
+        return {"stamps": {os.fsdecode(path): stamp for path, stamp in self.stamps.items()}}
+
+    @classmethod
+    def from_json(cls, said: dict[str, dict[str, list[int]]]) -> Seen:
+        """Raises ValueError, KeyError or TypeError for what is none."""
+        stamps = {os.fsencode(path): _stamp(*stamp) for path, stamp in said["stamps"].items()}
+        return cls(stamps)
+
+    def links_json(self) -> bytes:
+        return json.dumps(
+            {os.fsdecode(path): os.fsdecode(to) for path, to in sorted(self.links.items())}
+        ).encode()
+
+
+def changed(
+    data: Path, above: TreePath, before: Seen, now: Seen, began: int, without: Set[TreePath]
+) -> Iterator[NewFile]:
+    """The files below `data` that do not look as they did `before`; `above` stands before their paths. All that is
+    there is put into `now`, but for the paths `without`. Take each file's content before asking for the next.
+
+    `began` is the time (ns since 1970) before which a file must have been left alone to be known again.
+    """
+    top = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield from _walk(top, above, before, now, began, without)
+    finally:
+        os.close(top)
+
+
+def put(data: Path, path: str, kind: Kind, content: Iterable[bytes]) -> None:
+    """Make a file below `data`, which nobody else writes to yet, and the folders above it."""
+    target = data / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target, "xb") as file:
+        for piece in content:
+            file.write(piece)
+    target.chmod(0o755 if kind == "exec" else 0o644)
+
+
+# Private
+
+
+def _walk(
+    fd: int, above: TreePath, before: Seen, now: Seen, began: int, without: Set[TreePath]
+) -> Iterator[NewFile]:
+    with os.scandir(fd) as found:
+        entries = sorted(found, key=lambda one: one.name)
+    for one in entries:
+        path = above + os.fsencode(one.name)
+        if path in without:
+            continue
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # gone since it was listed
+            if one.is_symlink():
+                now.links[path] = os.fsencode(os.readlink(one.name, dir_fd=fd))
+            elif one.is_dir(follow_symlinks=False):
+                inner = os.open(one.name, _FOLDER, dir_fd=fd)
+                try:
+                    yield from _walk(inner, path + b"/", before, now, began, without)
+                finally:
+                    os.close(inner)
+            else:
+                stamp = _stamp_of(one.stat(follow_symlinks=False))
+                if stamp is not None and before.stamps.get(path) == stamp:
+                    now.stamps[path] = stamp
+                else:
+                    yield from _file(one.name, fd, path, now, began)
+
+
+def _file(name: str, above: int, path: TreePath, now: Seen, began: int) -> Iterator[NewFile]:
+    fd = os.open(name, _FILE, dir_fd=above)
+    try:
+        found = os.fstat(fd)
+        stamp = _stamp_of(found)
+        if stamp is None:
+            return
+        # One that was touched just now may be written to again within the same tick: not to be known by its stamp.
+        now.stamps[path] = stamp if max(stamp[1], stamp[2]) < began - _SETTLED else (-1, *stamp[1:])
+        kind: Kind = "exec" if found.st_mode & 0o111 else "file"
+        yield NewFile(path, kind, _pieces(fd, found.st_size))
+    finally:
+        os.close(fd)
+
+
+def _pieces(fd: int, size: int) -> Iterator[bytes]:
+    """No more than it had at the start: one that is written to for ever still ends."""
+    while size > 0 and (piece := os.read(fd, min(size, _PIECE))):
+        size -= len(piece)
+        yield piece
+
+
+def _stamp_of(found: os.stat_result) -> Stamp | None:
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def _stamp(size: int, modified: int, changed: int, inode: int) -> Stamp:
+    return size, modified, changed, inode

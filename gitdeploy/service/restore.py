@@ -1,0 +1,189 @@
+"""Restore: databases and files of a snapshot become those of an environment, with or without the code of that time.
+
+check      every byte of the snapshot, before anything is touched
+safety     a proven snapshot of what is there now
+prepare    databases and a data folder beside those in use, filled and compared with what was captured
+switch     the same switch as for code, which brings the data with it
+retire     what was replaced is captured for the last time, then removed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+from gitdeploy.data import capture
+from gitdeploy.data.capture import Source
+from gitdeploy.domain.digest import Digest
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.release import Release
+from gitdeploy.domain.role import Actor, Role
+from gitdeploy.domain.site import Site
+from gitdeploy.domain.snapshot import Snapshot
+from gitdeploy.domain.switch import RETIRING, SwitchRecord
+from gitdeploy.errors import Busy, Failed, GitdeployError, NotProven, Refused
+from gitdeploy.runtime.apps import driver
+from gitdeploy.runtime.apps.driver import App
+from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import exchange, history, slot, snapshot
+from gitdeploy.service import release as releases
+from gitdeploy.service.context import Context
+from gitdeploy.service.database import CLOSED, Held
+from gitdeploy.service.exchange import Exchange
+from gitdeploy.service.journal import live_release
+from gitdeploy.service.release import Ask
+from gitdeploy.service.teller import Teller
+
+log = logging.getLogger("gitdeploy.restore")
+
+STATE = "restoring"
+
+
+def allow(actor: Actor, site: Site, env: Environment, confirmed: bool) -> None:
+    """Raises Refused, unless this person may replace the data of an environment, and said so for production."""
+    if env.kind == "preview":
+        actor.need(Role.DEVELOPER, site.name, "restore into previews")
+        return
+    actor.need(Role.OPERATOR, site.name, f"replace the data of {env.name}")
+    if not confirmed:
+        raise Refused(
+            f"This replaces all databases and files of {env.name}.",
+            "Say that you mean it: --yes, or by git with -o reason=…; to look first, restore into a preview.",
+        )
+
+
+def restore(ctx: Context, ask: Ask, taken: Snapshot, *, code: bool = False) -> Release:
+    """Make `taken` the data of the environment that is asked for. With `code` the release of that time goes live again
+    together with it.
+    """
+    env = history.environment_of(ctx, ask.site, ask.env)
+    goal = _release_of(ctx, taken) if code else None
+    ask.teller.step(f"restore of {taken.name} into {env.name} of {env.site} by {ask.actor}")
+    with ctx.lanes.of(env.site, env.name).data.hold(f"the restore of {taken.name}", ask.teller, ask.gone):
+        ctx.store.check(Digest.parse(taken.artifact))
+        live, held = snapshot.kept(ctx, env)
+        _refuse_others(taken, held)
+        if ask.dry_run:
+            raise releases.DryRun(releases.DRY_RUN)
+        with restoring(ctx, env):
+            if env.kind != "preview":
+                safety(ctx, env, ask, f"restore {taken.name}")
+            brings = exchange.of(_next_folder(ctx, env), live.data, held)
+            try:
+                _fill(ctx, env, brings, taken, held)
+                return releases.go_live_with(ctx, ask, env, goal or live, brings)
+            except BaseException:
+                _drop_new(ctx, env, brings)
+                raise
+
+
+def safety(ctx: Context, env: Environment, ask: Ask, cause: str) -> Snapshot:
+    """A proven snapshot of what is about to be changed."""
+    taken = snapshot.capture_now(ctx, env, ask.actor, ask.teller, cause=cause)
+    return snapshot.prove(ctx, taken, ask.teller)
+
+
+@contextlib.contextmanager
+def restoring(ctx: Context, env: Environment) -> Iterator[None]:
+    """No other operation changes the environment meanwhile. Raises Busy when one does already."""
+    now = ctx.ledger.environments.get(env.site, env.name)
+    if now is None or now.state == STATE:
+        raise Busy(f"{env.name} of {env.site} is being restored already.", "Wait until that has ended.")
+    ctx.ledger.environments.change(now, state=STATE)
+    try:
+        yield
+    finally:
+        ctx.ledger.environments.change(now, state="ready")
+
+
+def finish(ctx: Context) -> None:
+    """At start: nothing is being restored any more. The switch itself is settled by its journal."""
+    for env in ctx.ledger.environments.where(state=STATE):
+        ctx.ledger.environments.change(env, state="ready")
+
+
+def retire(ctx: Context) -> None:
+    """Capture what was replaced for the last time, and remove it: what was written between the safety snapshot and the
+    switch is in there. Not while a program may still write to it.
+    """
+    for record in ctx.ledger.switches.where(phase=RETIRING):
+        env = ctx.ledger.environments.get(record.site, record.env)
+        brought = exchange.opened(ctx, record)
+        if env is None or brought is None:
+            ctx.ledger.switches.change(record, phase="done")
+            continue
+        old = App(ctx.home, env.site, env.folder, record.old_slot or "")
+        if record.old_slot and any(
+            app.slot == old.slot for app in driver.running(ctx.home, env.site, env.folder)
+        ):
+            continue
+        with ctx.lanes.of(env.site, env.name).data.hold(
+            "the last look at what was replaced", Teller(), lambda: False
+        ):
+            _retire(ctx, env, record, brought)
+
+
+# Private
+
+
+def _retire(ctx: Context, env: Environment, record: SwitchRecord, brought: Exchange) -> None:
+    try:
+        snapshot.capture_replaced(ctx, env, brought, record)
+        brought.drop_old(ctx, env)
+    except GitdeployError as error:
+        log.error("%s %s: what r%d replaced stays: %s", env.site, env.name, record.release, error.message)
+        return
+    ctx.ledger.switches.change(record, phase="done")
+
+
+def _release_of(ctx: Context, taken: Snapshot) -> Release:
+    found = ctx.ledger.releases.one(site=taken.site, number=taken.release)
+    if found is None:
+        raise Failed(f"The release r{taken.release} that {taken.name} was taken of is not in the ledger.")
+    return found
+
+
+def _refuse_others(taken: Snapshot, held: list[Held]) -> None:
+    mine, its = {one.name for one in held}, set(taken.facts)
+    if mine != its:
+        raise Refused(
+            f"{taken.name} holds {_said(its)}, and the environment has {_said(mine)}.",
+            "Restore it with the code of that time, or into an environment with the same databases.",
+        )
+
+
+def _said(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "no databases"
+
+
+def _next_folder(ctx: Context, env: Environment) -> int:
+    above = Place(ctx.home, env.site, env.folder).data_folder(1).parent
+    return max((int(one.name) for one in above.iterdir() if one.name.isdigit()), default=0) + 1
+
+
+def _fill(ctx: Context, env: Environment, brings: Exchange, taken: Snapshot, held: list[Held]) -> None:
+    """Raises NotProven when what was restored is not what was captured."""
+    folder = Place(ctx.home, env.site, env.folder).data_folder(brings.data)
+    folder.mkdir(mode=0o700)
+    inside = [one.in_folder(folder.resolve()) for one in held if not one.server]
+    prepared = [*snapshot.sources(brings.prepare()), *(Source(one.name, CLOSED, one.url) for one in inside)]
+    capture.restore(
+        ctx.store, Digest.parse(taken.artifact), data=folder, databases=prepared, work=snapshot.work(ctx)
+    )
+    for one in prepared:
+        with one.engine.instant(one.url) as instant:
+            difference = taken.facts[one.name].differs_from(instant.facts())
+        if difference:
+            raise NotProven(f"{taken.name} was not restored as it was captured: {difference} ({one.name}).")
+    slot.give_all(folder)
+
+
+def _drop_new(ctx: Context, env: Environment, brings: Exchange) -> None:
+    live = live_release(ctx, env.site, env.name)
+    if live is not None and live.data == brings.data:
+        return  # it is live, and what failed came after
+    try:
+        brings.drop_new(ctx, env)
+    except GitdeployError as error:
+        log.error("%s %s: what was prepared is not removed: %s", env.site, env.name, error.message)

@@ -1,0 +1,256 @@
+"""Snapshots: databases and files of an environment at one instant; taken, proven by being restored, kept and let go."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gitdeploy.data import capture
+from gitdeploy.data.capture import Source
+from gitdeploy.domain.digest import Digest
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.release import Release
+from gitdeploy.domain.role import Actor, Role
+from gitdeploy.domain.site import Site
+from gitdeploy.domain.snapshot import LABEL_MAX, Facts, Snapshot
+from gitdeploy.domain.switch import SwitchRecord
+from gitdeploy.errors import Failed, Invalid, NotFound, NotProven
+from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import serving, slot
+from gitdeploy.service.context import Context
+from gitdeploy.service.database import CLOSED, Held
+from gitdeploy.service.exchange import Exchange
+from gitdeploy.service.journal import live_release
+from gitdeploy.service.teller import Teller
+from gitdeploy.store import clock, durable, ids
+
+log = logging.getLogger("gitdeploy.snapshot")
+
+PROOF = "__proof"
+"""The suffix of a database that exists while a snapshot is being proven."""
+
+
+def take(
+    ctx: Context,
+    actor: Actor,
+    env: Environment,
+    teller: Teller,
+    *,
+    label: str = "",
+    pinned: bool = False,
+) -> Snapshot:
+    """Capture an environment because somebody asked, and prove it. Raises Failed, Refused below developer."""
+    actor.need(Role.DEVELOPER, env.site, f"take snapshots of {env.name}")
+    if len(label) > LABEL_MAX:
+        raise Invalid(f"The label has {len(label)} characters.", f"At most {LABEL_MAX} are kept.")
+    with ctx.lanes.of(env.site, env.name).data.hold(f"{actor.name}'s snapshot", teller, lambda: False):
+        taken = capture_now(ctx, env, actor.name, teller, cause="asked", label=label, pinned=pinned)
+        return prove(ctx, taken, teller)
+
+
+def capture_now(
+    ctx: Context,
+    env: Environment,
+    actor: str,
+    teller: Teller,
+    *,
+    cause: str,
+    label: str = "",
+    pinned: bool = False,
+) -> Snapshot:
+    """Capture an environment; call it holding the lane's `data`. Raises Failed when it keeps nothing."""
+    live, held = kept(ctx, env)
+    data = slot.data_folder(ctx, env, live.data)
+    if not held and not any(data.iterdir()):
+        raise Failed(
+            f"{env.name} of {env.site} keeps no data.",
+            "Say what it keeps: [data] databases and files in gitdeploy.toml; or write it to $GITDEPLOY_DATA.",
+        )
+    started = time.monotonic()
+    teller.step(f"snapshot of {env.name} of {env.site}")
+    made = _store(ctx, env, live, data, sources(held), _Said(actor, cause, label, pinned))
+    rows = sum(one.rows for one in made.facts.values())
+    teller.detail(
+        f"{made.name}: {len(held)} databases with {rows} rows, {made.files} files, {made.bytes} bytes, "
+        f"{made.stored} of them new ({time.monotonic() - started:.1f} s)"
+    )
+    return made
+
+
+def capture_replaced(
+    ctx: Context, env: Environment, brought: Exchange, record: SwitchRecord
+) -> Snapshot | None:
+    """Capture what a switch replaced and nobody writes to any more; None when that was gone already."""
+    replaced = ctx.ledger.releases.one(site=env.site, env=env.name, slot=record.old_slot)
+    data = Place(ctx.home, env.site, env.folder).data_folder(brought.replaced)
+    if replaced is None or not data.is_dir():
+        return None
+    _, held = kept(ctx, env)
+    inside = [one.in_folder(data.resolve()) for one in held if not one.server]
+    given = sources([*brought.replaced_databases(), *inside])
+    said = _Said("gitdeploy", f"replaced by r{record.release}", "", False)
+    return _store(ctx, env, replaced, data, given, said)
+
+
+def prove(ctx: Context, snapshot: Snapshot, teller: Teller) -> Snapshot:
+    """Restore a snapshot into a throwaway and compare: every byte of the files, and of every table its shape, its rows
+    and their sum. Raises NotProven with what is not the same.
+    """
+    started = time.monotonic()
+    artifact = Digest.parse(snapshot.artifact)
+    with ctx.store.hold(artifact), tempfile.TemporaryDirectory(dir=work(ctx)) as folder:
+        ctx.store.check(artifact)
+        for name, expected in snapshot.facts.items():
+            _prove_database(ctx, snapshot, name, expected, Path(folder))
+    proof = {
+        "at": clock.now(), "how": "restored into a throwaway and compared", "files": snapshot.files,
+        "rows": sum(one.rows for one in snapshot.facts.values()),
+        "tables": sum(len(one.tables) for one in snapshot.facts.values()),
+        "seconds": round(time.monotonic() - started, 2),
+    }  # fmt: skip
+    with ctx.ledger.atomic():
+        ctx.event("snapshot.verified", actor=snapshot.actor, site=snapshot.site, env=snapshot.env,
+                  subject=snapshot.name, data=proof)  # fmt: skip
+        proven = ctx.ledger.snapshots.change(snapshot, verified=json.dumps(proof))
+    teller.done(f"{snapshot.name} is proven: restored and compared ({proof['seconds']} s)")
+    return proven
+
+
+def listing(ctx: Context, site: Site, env: Environment | None = None) -> list[Snapshot]:
+    """Newest first."""
+    where: dict[str, Any] = {"env": env.name} if env else {}
+    return ctx.ledger.snapshots.where(site=site.name, order="number DESC", **where)
+
+
+def find(ctx: Context, site: Site, name: str) -> Snapshot:
+    """By `s12`, its id, its label, or `latest`. Raises NotFound."""
+    number = name.removeprefix("s")
+    by: list[dict[str, Any]] = [{"id": name}, {"label": name}]
+    if number.isdigit():
+        by.insert(0, {"number": int(number)})
+    if name == "latest":
+        by = [{}]
+    for where in by:
+        found = ctx.ledger.snapshots.one(site=site.name, order="number DESC", **where)
+        if found is not None:
+            return found
+    raise NotFound(f"{site.name} has no snapshot {name!r}.", f"See: gitdeploy snapshot list {site.name}")
+
+
+def remove(ctx: Context, actor: Actor, site: Site, snapshot: Snapshot) -> None:
+    """Forget a snapshot; its bytes go with the next collection. Raises Refused for a pinned one."""
+    actor.need(Role.MAINTAINER, site.name, "remove snapshots")
+    if snapshot.pinned:
+        raise Failed(
+            f"{snapshot.name} is pinned.", f"gitdeploy snapshot pin --off {site.name} {snapshot.name}"
+        )
+    with ctx.ledger.atomic():
+        ctx.ledger.snapshots.remove(snapshot)
+        ctx.event(
+            "snapshot.removed", actor=actor.name, site=site.name, env=snapshot.env, subject=snapshot.name
+        )
+
+
+def pin(ctx: Context, actor: Actor, site: Site, snapshot: Snapshot, pinned: bool) -> Snapshot:
+    actor.need(Role.MAINTAINER, site.name, "pin snapshots")
+    with ctx.ledger.atomic():
+        ctx.event("snapshot.pinned" if pinned else "snapshot.unpinned", actor=actor.name, site=site.name,
+                  env=snapshot.env, subject=snapshot.name)  # fmt: skip
+        return ctx.ledger.snapshots.change(snapshot, pinned=pinned)
+
+
+def kept(ctx: Context, env: Environment) -> tuple[Release, list[Held]]:
+    """What is live in an environment, and the databases that it keeps beside its data folder.
+
+    Raises NotFound when nothing is live.
+    """
+    live = live_release(ctx, env.site, env.name)
+    if live is None:
+        raise NotFound(f"Nothing is live in {env.name} of {env.site}.", "Push to it first.")
+    if live.serves != "app":
+        return live, []
+    return live, slot.databases(ctx, env, live, serving.settings(ctx, live))
+
+
+def sources(held: Sequence[Held]) -> list[Source]:
+    return [Source(one.name, one.engine, one.url) for one in held]
+
+
+def work(ctx: Context) -> Path:
+    """Where dumps lie on their way into the store and out of it."""
+    durable.make_folder(ctx.home.work)
+    return ctx.home.work
+
+
+# Private
+
+
+@dataclass(frozen=True)
+class _Said:
+    actor: str
+    cause: str
+    label: str
+    pinned: bool
+
+
+def _store(
+    ctx: Context, env: Environment, release: Release, data: Path, databases: list[Source], said: _Said
+) -> Snapshot:
+    last = ctx.ledger.snapshots.one(site=env.site, env=env.name, order="number DESC")
+    index = ctx.home.snapshots / ctx.site(env.site).id / f"{env.folder}.json"
+    place = capture.Place(data, databases, index, work(ctx))
+    captured = capture.capture(ctx.store, place, Digest.parse(last.artifact) if last else None)
+    with captured.published as published, ctx.ledger.atomic():
+        manifest = published.manifest
+        site = ctx.site(env.site)
+        number = site.last_snapshot + 1
+        ctx.ledger.sites.change(site, last_snapshot=number)
+        made = ctx.ledger.snapshots.add(
+            Snapshot(
+                id=ids.new("snap"), site=env.site, number=number, env=env.name, created_at=clock.now(),
+                actor=said.actor, artifact=manifest.root, bytes=manifest.bytes, files=_files(manifest),
+                stored=captured.stored, release=release.number, label=said.label, cause=said.cause,
+                databases=json.dumps({name: one.as_json() for name, one in captured.facts.items()}),
+                pinned=said.pinned,
+            )
+        )  # fmt: skip
+        ctx.event("snapshot.taken", actor=said.actor, site=env.site, env=env.name, subject=made.name,
+                  data={"cause": said.cause, "label": said.label, "artifact": made.artifact})  # fmt: skip
+    return made
+
+
+def _files(manifest: Any) -> int:
+    return sum(1 for path in manifest if path.startswith(capture.FILES))
+
+
+def _prove_database(ctx: Context, snapshot: Snapshot, name: str, expected: Facts, folder: Path) -> None:
+    env = ctx.ledger.environments.get(snapshot.site, snapshot.env)
+    _, held = kept(ctx, env) if env else (None, [])
+    one = next((one for one in held if one.name == name), None)
+    if one is None:
+        raise NotProven(f"{snapshot.env} has no database {name} any more to compare {snapshot.name} with.")
+    server = one.server
+    suffix = f"{PROOF}{snapshot.number}"
+    url = server.beside(one.admin, one.url, suffix) if server else f"sqlite:///{folder / 'proof.db'}"
+    engine = server or CLOSED
+    try:
+        capture.restore(
+            ctx.store, Digest.parse(snapshot.artifact), data=None, databases=[Source(name, engine, url)],
+            work=folder,
+        )  # fmt: skip
+        with engine.instant(url) as instant:
+            difference = expected.differs_from(instant.facts())
+    finally:
+        if server:
+            server.remove(one.admin, one.url, suffix)
+    if difference:
+        raise NotProven(
+            f"{snapshot.name} cannot be relied on: restored, {difference} ({name}).",
+            f"Take another: gitdeploy snapshot take {snapshot.site} --env {snapshot.env}",
+        )

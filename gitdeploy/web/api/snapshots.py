@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from gitdeploy.domain.names import PRODUCTION
+from gitdeploy.domain.options import REASON_MAX
+from gitdeploy.domain.role import Role
+from gitdeploy.domain.snapshot import LABEL_MAX
+from gitdeploy.service import history
+from gitdeploy.service import release as releases
+from gitdeploy.service import restore as restores
+from gitdeploy.service import snapshot as snapshots
+from gitdeploy.service.release import Ask
+from gitdeploy.service.teller import Teller
+from gitdeploy.web import views
+from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.stream import told
+
+router = APIRouter(tags=["snapshots"])
+
+
+class Take(BaseModel):
+    env: str = PRODUCTION
+    label: str = Field("", max_length=LABEL_MAX)
+    pinned: bool = False
+
+
+class Restore(BaseModel):
+    env: str = ""
+    code: bool = False
+    confirm: bool = False
+    reason: str = Field("", max_length=REASON_MAX)
+    dry_run: bool = False
+
+
+@router.get("/sites/{site}/snapshots")
+def listing(ctx: Ctx, site: ThisSite, env: str = "") -> list[dict[str, Any]]:
+    """Every snapshot of a site or of one environment, newest first."""
+    chosen = history.environment_of(ctx, site, env) if env else None
+    return [views.snapshot(one) for one in snapshots.listing(ctx, site, chosen)]
+
+
+@router.post("/sites/{site}/snapshots")
+def take(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Take) -> Response:
+    """Capture databases and files of an environment at one instant, and prove it by restoring it."""
+    env = history.environment_of(ctx, site, body.env)
+    who.need(Role.DEVELOPER, site.name, f"take snapshots of {env.name}")
+
+    def run(teller: Teller) -> dict[str, Any]:
+        made = snapshots.take(ctx, who, env, teller, label=body.label, pinned=body.pinned)
+        return views.snapshot(made)
+
+    return told(ctx, request, run)
+
+
+@router.get("/sites/{site}/snapshots/{snapshot}")
+def show(ctx: Ctx, site: ThisSite, snapshot: str) -> dict[str, Any]:
+    """One snapshot, by `s12`, id, label or `latest`: what its databases held, and the proof."""
+    return views.snapshot(snapshots.find(ctx, site, snapshot))
+
+
+@router.post("/sites/{site}/snapshots/{snapshot}/verify")
+def verify(ctx: Ctx, who: Who, site: ThisSite, request: Request, snapshot: str) -> Response:
+    """Restore a snapshot into a throwaway once more, and compare."""
+    who.need(Role.DEVELOPER, site.name, "verify snapshots")
+    found = snapshots.find(ctx, site, snapshot)
+    return told(ctx, request, lambda teller: views.snapshot(snapshots.prove(ctx, found, teller)))
+
+
+@router.post("/sites/{site}/snapshots/{snapshot}/pin")
+def pin(ctx: Ctx, who: Who, site: ThisSite, snapshot: str, pinned: bool = True) -> dict[str, Any]:
+    """A pinned snapshot is kept whatever retention says."""
+    return views.snapshot(snapshots.pin(ctx, who, site, snapshots.find(ctx, site, snapshot), pinned))
+
+
+@router.post("/sites/{site}/snapshots/{snapshot}/restore")
+def restore(ctx: Ctx, who: Who, site: ThisSite, request: Request, snapshot: str, body: Restore) -> Response:
+    """Databases and files of a snapshot become those of an environment, by default the one it was taken of; `code`
+    brings back the release of that time too. `confirm` is needed for production and named environments.
+    """
+    taken = snapshots.find(ctx, site, snapshot)
+    env = history.environment_of(ctx, site, body.env or taken.env)
+    restores.allow(who, site, env, body.confirm)
+
+    def run(teller: Teller) -> dict[str, Any]:
+        ask = Ask(who.name, site, env.name, body.reason, body.dry_run, teller=teller)
+        try:
+            return views.release(restores.restore(ctx, ask, taken, code=body.code))
+        except releases.DryRun as done:
+            return {"dry_run": True, "message": done.message}
+
+    return told(ctx, request, run)
+
+
+@router.delete("/sites/{site}/snapshots/{snapshot}")
+def remove(ctx: Ctx, who: Who, site: ThisSite, snapshot: str) -> dict[str, Any]:
+    """Forget a snapshot; its bytes go with the next collection."""
+    found = snapshots.find(ctx, site, snapshot)
+    snapshots.remove(ctx, who, site, found)
+    return {"removed": found.name}

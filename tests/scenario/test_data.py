@@ -1,0 +1,216 @@
+"""Databases and files of an app: handed to it, captured, proven, restored, and what a rollback makes of them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+
+import databases
+import pytest
+from support import Project, Server, eventually
+
+APP = Path(__file__).with_name("data_app.py")
+SETTINGS = '[data]\ndatabases = ["%s"]\nfiles = ["uploads"]\n'
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    with databases.postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def mariadb():
+    with databases.mariadb() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def machine(postgres, mariadb):
+    """One server for all sites of this module, with servers to make databases in."""
+    server = Server(settings=f'[databases]\npostgres = "{postgres}"\nmariadb = "{mariadb}"\n')
+    server.start()
+    yield server
+    server.destroy()
+
+
+class Book:
+    """A guest book that is live."""
+
+    def __init__(self, server: Server, project: Project, site: str) -> None:
+        self.server = server
+        self.project = project
+        self.site = site
+
+    def write(self, version: str, *migrations: str) -> None:
+        self.project.write("version", version)
+        self.project.write("migrations", "\n".join(migrations))
+        self.project.commit(version)
+
+    def push(self, *words: str):
+        pushed = self.project.push(*words)
+        assert pushed.ok, pushed.out
+        return pushed
+
+    def post(self, what: str, host: str = "") -> None:
+        host = f"{host or self.site}.localhost"
+        page = self.server.fetch(self.server.edge, f"/{what}", method="POST", data=b"", Host=host)
+        assert page.text == "kept"
+
+    def page(self, host: str = "") -> str:
+        page = self.server.get(host or self.site)
+        assert page.status == 200, page.text
+        return page.text
+
+
+@pytest.fixture(params=["sqlite:data/app.db", "postgres"], ids=["sqlite", "postgres"])
+def book(machine, tmp_path, request) -> Book:
+    return live_book(machine, tmp_path, request.param)
+
+
+def live_book(machine: Server, folder: Path, database: str) -> Book:
+    site = f"book-{secrets.token_hex(4)}"
+    machine.cli("site", "create", site)
+    project = Project(folder / "project", machine)
+    project.git("remote", "add", "managed", machine.remote(site, "maya", "maintainer"))
+    project.write("app.py", APP.read_text())
+    project.write("gitdeploy.toml", SETTINGS % database)
+    project.write("Procfile", "web: exec python3 app.py\nrelease: python3 app.py migrate\n")
+    made = Book(machine, project, site)
+    made.write("one")
+    made.push("main")
+    return made
+
+
+def test_data_stays_from_release_to_release_and_each_environment_has_its_own(book):
+    book.post("note/hello")
+    book.post("file/cat.png")
+    assert book.page() == "one hello cat.png"
+    book.write("two")
+    book.push("HEAD:feature/x")
+    assert book.page(f"feature-x--{book.site}") == "two  "
+    book.push("main")
+    assert book.page() == "two hello cat.png"
+    book.push("HEAD:rollback/previous")
+    assert book.page() == "one hello cat.png"
+
+
+def test_a_snapshot_is_proven_and_brings_back_what_was_there(book):
+    book.post("note/kept")
+    book.post("file/cat.png")
+    said = book.push("-o", "reason=before the sale", "HEAD:snapshot/production").out
+    assert "is proven" in said
+    (taken,) = [one for one in book.server.facts("snapshot", "list", book.site) if one["cause"] == "asked"]
+    assert taken["label"] == "before the sale" and taken["verified"]["rows"] == 1 and taken["files"] == 1
+    book.post("note/lost")
+    book.post("file/dog.png")
+    name = taken["snapshot"]
+    refused = book.project.push(f"HEAD:restore/{name}")
+    assert not refused.ok and "operator" in refused.out
+    done = book.server.cli("snapshot", "restore", book.site, name, "--yes")
+    assert "undo" in done.stderr, done.stderr
+    assert book.page() == "one kept cat.png"
+    releases = book.server.facts("releases", book.site)
+    assert releases[0]["kind"] == "restore"
+    book.post("note/after")
+    assert book.page() == "one kept,after cat.png"
+    # What was there before is not lost: it was captured, and once more after nobody wrote to it any more.
+    causes = eventually(lambda: _replaced(book), why="what was replaced is not captured")
+    book.server.cli("snapshot", "restore", book.site, causes[0], "--yes")
+    assert book.page() == "one kept,lost cat.png,dog.png"
+
+
+def test_a_snapshot_can_be_looked_at_in_a_preview(book):
+    book.post("note/kept")
+    book.push("HEAD:snapshot/production")
+    book.push("HEAD:refs/heads/look")
+    assert book.page(f"look--{book.site}") == "one  "
+    book.push("-o", "env=look", "HEAD:restore/latest")
+    assert book.page(f"look--{book.site}") == "one kept "
+    book.post("note/mine", f"look--{book.site}")
+    assert book.page() == "one kept "
+
+
+def test_a_damaged_snapshot_is_refused_before_anything_is_touched(book):
+    book.post("file/cat.png")
+    book.push("HEAD:snapshot/production")
+    blob = next(
+        one for one in (book.server.home / "store/blobs").glob("*/*") if one.read_bytes() == b"cat.png"
+    )
+    before = book.server.facts("releases", book.site)
+    blob.chmod(0o644)
+    blob.write_bytes(b"dog.png")
+    try:
+        done = book.server.cli("snapshot", "restore", book.site, "latest", "--yes", check=False)
+        assert done.returncode == 6 and "cat.png" in done.stderr
+        assert book.server.facts("releases", book.site) == before
+        assert len(book.server.facts("snapshot", "list", book.site)) == 1
+    finally:
+        blob.unlink()
+
+
+def test_mariadb_is_captured_restored_and_asked_for_its_shape_too(machine, tmp_path):
+    book = live_book(machine, tmp_path, "mariadb")
+    book.post("note/kept")
+    book.push("HEAD:snapshot/production")
+    book.post("note/lost")
+    book.server.cli("snapshot", "restore", book.site, "latest", "--yes")
+    assert book.page() == "one kept "
+    book.write("two", "ALTER TABLE notes ADD COLUMN author VARCHAR(80)")
+    book.push("main")
+    book.write("three", "ALTER TABLE notes DROP COLUMN author")
+    book.push("main")
+    assert "column notes.author was dropped" in book.project.push("HEAD:rollback/previous").out
+
+
+def test_a_rollback_goes_across_what_was_only_added(book):
+    book.write("two", "ALTER TABLE notes ADD COLUMN author VARCHAR(80)")
+    book.push("main")
+    book.post("note/hello")
+    said = book.push("HEAD:rollback/previous").out
+    assert "column notes.author was added" in said
+    assert book.page() == "one hello "
+
+
+def test_a_rollback_across_what_was_dropped_is_refused_and_says_what_to_do(book):
+    book.write("two", "ALTER TABLE notes ADD COLUMN author VARCHAR(80)")
+    book.push("main")
+    book.post("note/hello")
+    before = book.server.facts("live", book.site)
+    book.write("three", "ALTER TABLE notes DROP COLUMN author")
+    book.push("main")
+    book.post("note/later")
+    refused = book.project.push("HEAD:rollback/previous")
+    assert not refused.ok and "column notes.author was dropped" in refused.out
+    assert "snapshot restore --code" in refused.out and "notes +1" in refused.out
+    assert book.page() == "three hello,later "
+    name = re.search(rf"--code {book.site} (s[0-9]+)", refused.out)[1]
+    book.server.cli("snapshot", "restore", "--code", book.site, name, "--yes")
+    assert book.page() == "two hello "
+    assert book.server.facts("live", book.site)["artifact"] == before["artifact"]
+
+
+def test_a_rollback_can_be_forced_with_a_reason(book):
+    book.write("two", "CREATE TABLE extra (id INTEGER)")
+    book.push("main")
+    book.write("three", "DROP TABLE extra")
+    book.push("main")
+    assert "needs a reason" in book.project.push("-o", "force-schema", "HEAD:rollback/previous").out
+    assert "table extra was dropped" in book.project.push("HEAD:rollback/previous").out
+    book.push("-o", "force-schema", "-o", "reason=two does not use it", "HEAD:rollback/previous")
+    assert book.page() == "two  "
+
+
+def test_what_a_release_command_may_break_is_captured_first(book):
+    book.post("note/hello")
+    book.write("two", "DELETE FROM notes")
+    book.push("main")
+    assert book.page() == "two  "
+    (taken,) = book.server.facts("snapshot", "list", book.site)
+    assert taken["cause"] == "before r2" and taken["database"].popitem()[1]["rows"] == 1
+
+
+def _replaced(book: Book) -> list[str]:
+    found = book.server.facts("snapshot", "list", book.site)
+    return [one["snapshot"] for one in found if one["cause"].startswith("replaced by")]
