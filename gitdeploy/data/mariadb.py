@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from gitdeploy.data import content, mariadb_content, mariadb_schema, mariadb_swap
-from gitdeploy.data.content import Wish
+from gitdeploy.data.content_plan import write_keys
+from gitdeploy.data.content_side import Wish
 from gitdeploy.data.mariadb_dump import dump, load
 from gitdeploy.data.mariadb_link import Link, connect, quoted, text
 from gitdeploy.data.url import parse
@@ -117,7 +118,7 @@ class MariaDbInstant:
         dump(self._link, folder)
 
     def keys(self, tables: Sequence[str], folder: Path, keep: tuple[str, ...] = ()) -> None:
-        content.write_keys(mariadb_content.MariaDbReader(self._link), tables, folder, keep)
+        write_keys(mariadb_content.MariaDbReader(self._link), tables, folder, keep)
 
 
 def count(link: Link, table: str) -> Count:

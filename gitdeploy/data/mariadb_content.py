@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gitdeploy.data import content, mariadb_rows, mariadb_schema
-from gitdeploy.data.content import Pass, Plan
+from gitdeploy.data.content_side import Pass, Plan, Reader
 from gitdeploy.data.engine import MARKS
 from gitdeploy.data.mariadb_link import Link, connect, quoted, text
 from gitdeploy.data.mariadb_schema import Value
@@ -76,7 +76,7 @@ class MariaDbSide(MariaDbReader):
     def __init__(self, link: Link, source: MariaDbReader) -> None:
         super().__init__(link)
         self._source = source
-        self.source: content.Reader = source
+        self.source: Reader = source
 
     def do(self, line: str) -> None:
         self.link.do(line)

@@ -13,7 +13,8 @@ from psycopg import sql
 
 from gitdeploy import process
 from gitdeploy.data import content, postgres_content, postgres_schema
-from gitdeploy.data.content import Wish
+from gitdeploy.data.content_plan import write_keys
+from gitdeploy.data.content_side import Wish
 from gitdeploy.data.engine import MARKS
 from gitdeploy.data.postgres_link import Connection, connect, identifier, told
 from gitdeploy.data.url import Url, parse
@@ -139,7 +140,7 @@ class PostgresInstant:
         _tool(self._url, (*command, "--file", str(folder), parse(self._url).name))
 
     def keys(self, tables: Sequence[str], folder: Path, keep: tuple[str, ...] = ()) -> None:
-        content.write_keys(postgres_content.PostgresReader(self._connection), tables, folder, keep)
+        write_keys(postgres_content.PostgresReader(self._connection), tables, folder, keep)
 
 
 def count(connection: Connection, table: str) -> Count:

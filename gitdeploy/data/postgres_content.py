@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from gitdeploy.data import content, postgres_schema
-from gitdeploy.data.content import Pass, Plan
+from gitdeploy.data.content_side import Pass, Plan, Reader
 from gitdeploy.data.engine import MARKS
 from gitdeploy.data.postgres_link import Connection, connect, identifier, told
 from gitdeploy.domain.content import ForeignKey
@@ -120,7 +120,7 @@ class PostgresSide(PostgresReader):
     def __init__(self, connection: Connection, source: PostgresReader) -> None:
         super().__init__(connection)
         self._source = source
-        self.source: content.Reader = source
+        self.source: Reader = source
         self._touched: Sequence[Plan] = ()
 
     def do(self, line: str) -> None:

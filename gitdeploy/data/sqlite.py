@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gitdeploy.data import content, sqlite_content
-from gitdeploy.data.content import Wish
+from gitdeploy.data.content_plan import write_keys
+from gitdeploy.data.content_side import Wish
 from gitdeploy.data.engine import MARKS
 from gitdeploy.data.sqlite_link import connect, count, read_schema, told
 from gitdeploy.data.url import parse
@@ -91,4 +92,4 @@ class SqliteInstant:
 
     def keys(self, tables: Sequence[str], folder: Path, keep: tuple[str, ...] = ()) -> None:
         shape = read_schema(self._connection)
-        content.write_keys(sqlite_content.SqliteReader(self._connection, shape), tables, folder, keep)
+        write_keys(sqlite_content.SqliteReader(self._connection, shape), tables, folder, keep)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gitdeploy.data import content
-from gitdeploy.data.content import Pass, Plan
+from gitdeploy.data.content_side import Pass, Plan, Reader
 from gitdeploy.data.engine import MARKS
 from gitdeploy.data.sqlite_link import connect, place, quoted, read_schema, told
 from gitdeploy.data.url import parse
@@ -84,10 +84,10 @@ class SqliteSide(SqliteReader):
     def __init__(self, connection: sqlite3.Connection, source: SqliteReader, user: User | None) -> None:
         super().__init__(connection, read_schema(connection))
         self._user = user
-        self.source: content.Reader = source
+        self.source: Reader = source
 
     def do(self, line: str) -> None:
-        """A journal that comes into being belongs to whoever writes to this database."""
+        """A journal is made with no more rights than the database was opened with."""
         with files_as(self._user), told():
             self._connection.execute(line)
 

@@ -9,12 +9,17 @@ import sys
 import threading
 from pathlib import Path
 
+import databases
 import pytest
 from conftest import Place
 from support import eventually
 
+from gitdeploy.data import sqlite_content
+from gitdeploy.data.sqlite import Sqlite
+from gitdeploy.data.url import parse
 from gitdeploy.domain.content import Rewriting, RowChange
 from gitdeploy.errors import Failed, Refused
+from gitdeploy.user import lesser
 
 SERIAL = {
     "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT",
@@ -362,3 +367,45 @@ def test_a_move_that_is_killed_was_made_or_was_not(place: Place, finish: bool):
     if not finish:
         move(place, source, target, mark="killed", overwrite=True)
         assert content(place, target) == content(place, source)
+
+
+@pytest.mark.parametrize("wal", [False, True])
+def test_files_of_a_database_stay_those_of_its_programs(wal: bool, monkeypatch: pytest.MonkeyPatch):
+    user = lesser("nobody")
+    owners: set[int] = set()
+    with databases.folder_of("nobody") as folder:
+        place = Place(Sqlite(user), "", folder)
+        source, target = blog(place, *ROWS), blog(place)
+        if wal:
+            place.sql(target, "PRAGMA journal_mode=WAL")
+        for file in folder.iterdir():
+            os.chown(file, *((user.uid, user.gid) if user else (-1, -1)))
+        real = sqlite_content.SqliteSide.commit
+
+        def commit(side, mark: str) -> None:
+            owners.update(one.stat().st_uid for one in folder.iterdir())
+            assert len(list(folder.iterdir())) > 2  # a journal too
+            real(side, mark)
+
+        monkeypatch.setattr(sqlite_content.SqliteSide, "commit", commit)
+        move(place, source, target)
+        assert owners == {user.uid if user else os.geteuid()}
+        assert content(place, target) == content(place, source)
+
+
+def test_a_link_that_programs_planted_leads_nowhere_that_they_could_not_go(tmp_path: Path):
+    user = lesser("nobody")
+    ours = Place(Sqlite(), "", tmp_path)
+    secret = blog(ours, *ROWS)
+    if user is None:
+        parse(secret).path.chmod(0)
+    with databases.folder_of("nobody") as folder:
+        place = Place(Sqlite(user), "", folder)
+        theirs = blog(place)
+        link = folder / "link.db"
+        link.symlink_to(parse(secret).path)
+        for source, target in ((theirs, f"sqlite:///{link}"), (f"sqlite:///{link}", theirs)):
+            with pytest.raises(Failed):
+                move(place, source, target, overwrite=True)
+    parse(secret).path.chmod(0o600)
+    assert len(ours.sql(secret, "SELECT * FROM posts")) == 3
