@@ -7,14 +7,17 @@ take. So one connection reads the shape, the sums and the rows.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gitdeploy.data import mariadb_schema, mariadb_swap
+from gitdeploy.data import content, mariadb_content, mariadb_schema, mariadb_swap
+from gitdeploy.data.content_plan import write_keys
+from gitdeploy.data.content_side import Wish
 from gitdeploy.data.mariadb_dump import dump, load
 from gitdeploy.data.mariadb_link import Link, connect, quoted, text
 from gitdeploy.data.url import parse
+from gitdeploy.domain.content import AS_IS, Rewriting, RowChange
 from gitdeploy.domain.schema import Schema
 from gitdeploy.domain.snapshot import Count, Facts
 from gitdeploy.errors import Failed
@@ -28,7 +31,7 @@ class MariaDb:
     @contextlib.contextmanager
     def instant(self, url: str) -> Iterator[MariaDbInstant]:
         with connect(url) as link:
-            begin_reading(link)
+            mariadb_schema.begin_reading(link)
             yield MariaDbInstant(link)
 
     def schema(self, url: str) -> Schema:
@@ -38,6 +41,25 @@ class MariaDb:
     def load(self, url: str, folder: Path) -> None:
         with connect(url) as link:
             load(link, folder)
+
+    def move(
+        self,
+        source: str,
+        target: str,
+        tables: Sequence[str],
+        *,
+        base: Path | None,
+        mark: str,
+        overwrite: bool,
+        dry_run: bool,
+        rewriting: Rewriting = AS_IS,
+        remember: Path | None = None,
+    ) -> Mapping[str, RowChange]:
+        with mariadb_content.opened(source, target, dry_run) as side:
+            return content.move(side, tables, Wish(mark, base, overwrite, dry_run, rewriting, remember))
+
+    def has_mark(self, url: str, mark: str) -> bool:
+        return mariadb_content.has_mark(url, mark)
 
     def create(self, admin: str, name: str, password: str) -> str:
         with connect(admin) as link:
@@ -95,17 +117,8 @@ class MariaDbInstant:
     def dump(self, folder: Path) -> None:
         dump(self._link, folder)
 
-
-def begin_reading(link: Link) -> None:
-    """From here on the rows are as they are now. Every table is touched, so that none changes its shape meanwhile.
-
-    Raises Failed when there is a table that cannot be read at one instant.
-    """
-    mariadb_schema.check_kinds(link)
-    link.do("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    link.do("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-    for table in mariadb_schema.tables(link):
-        link.do(f"SELECT 1 FROM {quoted(table)} LIMIT 0")
+    def keys(self, tables: Sequence[str], folder: Path, keep: tuple[str, ...] = ()) -> None:
+        write_keys(mariadb_content.MariaDbReader(self._link), tables, folder, keep)
 
 
 def count(link: Link, table: str) -> Count:

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from gitdeploy.data.content_side import Pass
 from gitdeploy.data.mariadb_link import Link, quoted
 from gitdeploy.data.mariadb_schema import NUMBERS, Value
-
-Pass = Callable[[str], str | None]
-"""What becomes of a text on its way."""
 
 _BATCH = 1 << 20  # bytes of one INSERT; the server takes 16 MiB unless told otherwise
 _WRITTEN_ONLY = frozenset(("uuid", "inet4", "inet6"))

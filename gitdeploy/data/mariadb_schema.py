@@ -103,6 +103,18 @@ def hash_of(columns: Iterable[Value]) -> str:
     return f"MD5(CONCAT('', {parts}))"
 
 
+def begin_reading(link: Link) -> None:
+    """From here on the rows are as they are now. Every table is touched, so that none changes its shape meanwhile.
+
+    Raises Failed when there is a table that cannot be read at one instant.
+    """
+    check_kinds(link)
+    link.do("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    link.do("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+    for table in tables(link):
+        link.do(f"SELECT 1 FROM {quoted(table)} LIMIT 0")
+
+
 def check_kinds(link: Link) -> None:
     """Raises Failed when there is what has no instant: tables without transactions, histories, sequences."""
     for name, kind, engine in link.rows(
@@ -153,6 +165,20 @@ def make(link: Link, wanted: Iterable[Other], role: str = "CURRENT_USER") -> Non
         left = [one for one, _ in failed]
 
 
+def foreign_keys(link: Link) -> Iterator[tuple[str, ...]]:
+    """Table, constraint, table referred to, columns, columns referred to, and what happens on delete and update."""
+    for row in link.rows(
+        "SELECT k.TABLE_NAME, k.CONSTRAINT_NAME, k.REFERENCED_TABLE_NAME, "
+        "GROUP_CONCAT(k.COLUMN_NAME ORDER BY k.ORDINAL_POSITION), "
+        "GROUP_CONCAT(k.REFERENCED_COLUMN_NAME ORDER BY k.ORDINAL_POSITION), r.DELETE_RULE, r.UPDATE_RULE "
+        "FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r "
+        "ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME "
+        "AND r.TABLE_NAME = k.TABLE_NAME WHERE k.TABLE_SCHEMA = DATABASE() AND k.REFERENCED_TABLE_NAME IS NOT NULL "
+        "GROUP BY k.TABLE_NAME, k.CONSTRAINT_NAME"
+    ):
+        yield tuple(str(one) for one in row)
+
+
 # Private
 
 
@@ -189,7 +215,7 @@ def _rules(
     own: set[tuple[str, str]] = (
         set()
     )  # indexes that MariaDB makes for a foreign key, and drops for a better one
-    for table, name, other, columns, theirs, gone, changed in _foreign_keys(link):
+    for table, name, other, columns, theirs, gone, changed in foreign_keys(link):
         refers[table].add(other)
         rules[table][name] = f"FOREIGN KEY {columns} {other}.{theirs} {gone} {changed}"
         own |= {(table, name), (table, columns.split(",")[0])}
@@ -209,17 +235,3 @@ def _rules(
     ):
         rules[str(table_)][f"check {check}"] = f"CHECK {clause}"
     return keys, rules, refers
-
-
-def _foreign_keys(link: Link) -> Iterator[tuple[str, ...]]:
-    """Table, constraint, table referred to, columns, columns referred to, and what happens on delete and update."""
-    for row in link.rows(
-        "SELECT k.TABLE_NAME, k.CONSTRAINT_NAME, k.REFERENCED_TABLE_NAME, "
-        "GROUP_CONCAT(k.COLUMN_NAME ORDER BY k.ORDINAL_POSITION), "
-        "GROUP_CONCAT(k.REFERENCED_COLUMN_NAME ORDER BY k.ORDINAL_POSITION), r.DELETE_RULE, r.UPDATE_RULE "
-        "FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r "
-        "ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME "
-        "AND r.TABLE_NAME = k.TABLE_NAME WHERE k.TABLE_SCHEMA = DATABASE() AND k.REFERENCED_TABLE_NAME IS NOT NULL "
-        "GROUP BY k.TABLE_NAME, k.CONSTRAINT_NAME"
-    ):
-        yield tuple(str(one) for one in row)

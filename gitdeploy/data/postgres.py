@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, LiteralString
 
-import psycopg
 from psycopg import sql
 
 from gitdeploy import process
-from gitdeploy.data import postgres_schema
+from gitdeploy.data import content, postgres_content, postgres_schema
+from gitdeploy.data.content_plan import write_keys
+from gitdeploy.data.content_side import Wish
 from gitdeploy.data.engine import MARKS
+from gitdeploy.data.postgres_link import Connection, connect, identifier, told
 from gitdeploy.data.url import Url, parse
+from gitdeploy.domain.content import AS_IS, Rewriting, RowChange
 from gitdeploy.domain.schema import Schema
 from gitdeploy.domain.snapshot import Count, Facts
 from gitdeploy.errors import Failed
 from gitdeploy.process import Command
 
 _LONGEST = 6 * 3600.0  # seconds that a dump or a load may take
-
-Connection = psycopg.Connection[Any]
 
 
 class Postgres:
@@ -44,6 +45,25 @@ class Postgres:
         jobs = str(min(4, os.cpu_count() or 1))
         command = ("pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--jobs", jobs)
         _tool(url, (*command, "--dbname", parse(url).name, str(folder)))
+
+    def move(
+        self,
+        source: str,
+        target: str,
+        tables: Sequence[str],
+        *,
+        base: Path | None,
+        mark: str,
+        overwrite: bool,
+        dry_run: bool,
+        rewriting: Rewriting = AS_IS,
+        remember: Path | None = None,
+    ) -> Mapping[str, RowChange]:
+        with postgres_content.opened(source, target) as side:
+            return content.move(side, tables, Wish(mark, base, overwrite, dry_run, rewriting, remember))
+
+    def has_mark(self, url: str, mark: str) -> bool:
+        return postgres_content.has_mark(url, mark)
 
     def create(self, admin: str, name: str, password: str) -> str:
         with connect(admin) as connection:
@@ -119,26 +139,8 @@ class PostgresInstant:
         )  # fmt: skip
         _tool(self._url, (*command, "--file", str(folder), parse(self._url).name))
 
-
-def connect(url: str) -> Connection:
-    """Raises Failed; the message has no password in it."""
-    try:
-        return psycopg.connect(url, autocommit=True, connect_timeout=10)
-    except psycopg.Error as error:
-        where = parse(url)
-        raise Failed(
-            f"The database {where.name} cannot be reached: {_said(error)}.",
-            "See whether PostgreSQL runs, and whether it lets this role in.",
-        ) from error
-
-
-@contextlib.contextmanager
-def told() -> Iterator[None]:
-    """What the database says in the block becomes Failed."""
-    try:
-        yield
-    except psycopg.Error as error:
-        raise Failed(f"PostgreSQL: {_said(error)}.") from error
+    def keys(self, tables: Sequence[str], folder: Path, keep: tuple[str, ...] = ()) -> None:
+        write_keys(postgres_content.PostgresReader(self._connection), tables, folder, keep)
 
 
 def count(connection: Connection, table: str) -> Count:
@@ -147,11 +149,6 @@ def count(connection: Connection, table: str) -> Count:
         found = connection.execute(line.format(identifier(table))).fetchone()
     assert found is not None
     return Count(found[0], str(found[1]))
-
-
-def identifier(table: str) -> sql.Identifier:
-    """`posts`, or `shop.posts` for one that is not in the schema public."""
-    return sql.Identifier(*postgres_schema.parts(table))
 
 
 # Private
@@ -223,8 +220,3 @@ def _environment(url: Url) -> dict[str, str]:
         "PGUSER": url.user, "PGPASSWORD": url.password, "PGSSLMODE": url.option("sslmode"),
     }  # fmt: skip
     return {name: value for name, value in given.items() if value}
-
-
-def _said(error: psycopg.Error) -> str:
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__).removesuffix(".")

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from gitdeploy.data import content, sqlite_content
+from gitdeploy.data.content_plan import write_keys
+from gitdeploy.data.content_side import Wish
 from gitdeploy.data.engine import MARKS
+from gitdeploy.data.sqlite_link import connect, count, read_schema, told
 from gitdeploy.data.url import parse
-from gitdeploy.domain.schema import Column, Schema, Table
-from gitdeploy.domain.snapshot import Count, Facts
-from gitdeploy.errors import Failed
+from gitdeploy.domain.content import AS_IS, Rewriting, RowChange
+from gitdeploy.domain.schema import Schema
+from gitdeploy.domain.snapshot import Facts
 from gitdeploy.user import User, files_as
 
 FILE = "database.sqlite"
-_PATIENCE = 30.0  # seconds that a lock of a writer is waited for
 _STEP = 4096  # pages copied at a time
 
 
@@ -49,6 +49,26 @@ class Sqlite:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / FILE, target)
 
+    def move(
+        self,
+        source: str,
+        target: str,
+        tables: Sequence[str],
+        *,
+        base: Path | None,
+        mark: str,
+        overwrite: bool,
+        dry_run: bool,
+        rewriting: Rewriting = AS_IS,
+        remember: Path | None = None,
+    ) -> Mapping[str, RowChange]:
+        with sqlite_content.opened(source, target, self._user) as side:
+            return content.move(side, tables, Wish(mark, base, overwrite, dry_run, rewriting, remember))
+
+    def has_mark(self, url: str, mark: str) -> bool:
+        with files_as(self._user):
+            return sqlite_content.has_mark(url, mark)
+
 
 class SqliteInstant:
     def __init__(self, live: sqlite3.Connection, opened: contextlib.ExitStack) -> None:
@@ -70,93 +90,6 @@ class SqliteInstant:
         self._connection.execute("COMMIT")
         self._connection = self._opened.enter_context(connect(f"sqlite:///{file}"))
 
-
-@contextlib.contextmanager
-def connect(url: str) -> Iterator[sqlite3.Connection]:
-    """Raises Failed. A database that nobody has made yet is an empty one."""
-    path = parse(url).path
-    try:
-        where = f"{path.as_uri()}?mode=rw" if os.path.lexists(path) else ":memory:"
-        connection = sqlite3.connect(where, uri=True, timeout=_PATIENCE, isolation_level=None)
-    except sqlite3.Error as error:
-        raise Failed(f"The database {path.name} cannot be opened: {error}.") from error
-    with contextlib.closing(connection):
-        connection.create_aggregate("gitdeploy_sum", -1, Sum)  # type: ignore[arg-type]
-        yield connection
-
-
-@contextlib.contextmanager
-def told() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise Failed(f"SQLite: {error}.") from error
-
-
-class Sum:
-    """Adds up the hashes of rows: 64 bits of each one's BLAKE2b, so that their order does not matter."""
-
-    def __init__(self) -> None:
-        self.total = 0
-
-    def step(self, *row: Any) -> None:
-        self.total += int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=8).digest(), "big")
-
-    def finalize(self) -> str:
-        return str(self.total)
-
-
-def count(connection: sqlite3.Connection, table: str) -> Count:
-    columns = ", ".join(quoted(one) for one in _columns(connection, table))
-    with told():
-        row = connection.execute(f"SELECT count(*), gitdeploy_sum({columns}) FROM {quoted(table)}").fetchone()
-    return Count(row[0], row[1] or "0")
-
-
-def read_schema(connection: sqlite3.Connection) -> Schema:
-    """Virtual tables count as what they are made of; a table's indexes and constraints are its own text."""
-    tables, others = {}, {}
-    for kind, name, table, text in connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"):
-        if name.startswith("sqlite_") or table == MARKS:
-            continue
-        if kind == "table" and not (text or "").upper().startswith("CREATE VIRTUAL"):
-            tables[name] = _table(connection, name)
-        elif kind != "index":
-            others[f"{kind} {name}"] = text or ""
-    return Schema(tables, others)
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-# Private
-
-
-def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
-    return [
-        row[1] for row in connection.execute(f"PRAGMA table_xinfo({quoted(table)})") if row[6] in (0, 2, 3)
-    ]
-
-
-def _table(connection: sqlite3.Connection, name: str) -> Table:
-    columns, keys = [], []
-    for _, column, type_, not_null, default, place, hidden in connection.execute(
-        f"PRAGMA table_xinfo({quoted(name)})"
-    ):
-        if hidden == 1:
-            continue
-        given = default is not None or place > 0 or hidden in (2, 3)
-        columns.append(Column(column, type_.upper(), bool(not_null) and not given))
-        if place:
-            keys.append((place, column))
-    rules, refers = {}, set()
-    for row in connection.execute(f"PRAGMA foreign_key_list({quoted(name)})"):
-        refers.add(row[2])
-        rules[f"{row[3]} refers to {row[2]}"] = f"FOREIGN KEY {row[3]} {row[2]}.{row[4]} {row[5]} {row[6]}"
-    for row in connection.execute(f"PRAGMA index_list({quoted(name)})"):
-        inside = ",".join(str(one[2]) for one in connection.execute(f"PRAGMA index_info({quoted(row[1])})"))
-        if row[3] != "pk":
-            label = row[1] if row[3] == "c" else f"unique {inside}"
-            rules[label] = f"{'UNIQUE INDEX' if row[2] else 'INDEX'} {inside}"
-    return Table(name, tuple(columns), tuple(one for _, one in sorted(keys)), rules, tuple(sorted(refers)))
+    def keys(self, tables: Sequence[str], folder: Path, keep: tuple[str, ...] = ()) -> None:
+        shape = read_schema(self._connection)
+        write_keys(sqlite_content.SqliteReader(self._connection, shape), tables, folder, keep)

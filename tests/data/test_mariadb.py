@@ -11,6 +11,7 @@ from conftest import Place
 from gitdeploy.data import mariadb_swap
 from gitdeploy.data.mariadb import MariaDb
 from gitdeploy.data.mariadb_link import connect
+from gitdeploy.domain.content import Rewriting
 from gitdeploy.errors import Failed
 
 KINDS = (
@@ -207,3 +208,47 @@ def test_a_swap_waits_for_nobody_who_is_connected(place: Place):
         assert done.wait(10)
     assert place.sql(url, "SELECT id FROM posts") == [(1,)]
     assert place.sql(str(url) + "_old", "SELECT id FROM posts") == []
+
+
+WORDPRESS = (
+    "CREATE TABLE wp_posts (ID BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, "
+    "post_author BIGINT UNSIGNED NOT NULL DEFAULT 0, post_date DATETIME NOT NULL "
+    "DEFAULT '0000-00-00 00:00:00', post_content LONGTEXT NOT NULL, "
+    "post_name VARCHAR(200) NOT NULL DEFAULT '', guid VARCHAR(255) NOT NULL DEFAULT '', "
+    "KEY post_name (post_name(191)))",
+    "CREATE TABLE wp_postmeta (meta_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, "
+    "post_id BIGINT UNSIGNED NOT NULL DEFAULT 0, meta_key VARCHAR(255), meta_value LONGTEXT, KEY post_id (post_id))",
+    "CREATE TABLE wp_options (option_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, option_name VARCHAR(191) "
+    "NOT NULL DEFAULT '' UNIQUE, option_value LONGTEXT CHARACTER SET latin1 NOT NULL)",
+    "CREATE TABLE wp_users (ID BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, user_email VARCHAR(100) NOT NULL)",
+)
+WIDGET = 'a:1:{i:2;a:2:{s:5:"title";s:6:"Größe";s:3:"url";s:20:"https://stage.test/x";}}'.replace(
+    "s:6:", "s:7:"
+)
+
+
+def test_a_wordpress_goes_up_with_its_addresses_and_without_its_people(place: Place):
+    stage, production = place.new(), place.new()
+    for url in (stage, production):
+        place.sql(url, "SET sql_mode = ''", *WORDPRESS, "INSERT INTO wp_users VALUES (1, 'ana@shop.test')")
+    place.sql(stage, "SET sql_mode = ''", "INSERT INTO wp_posts (post_content, guid) VALUES "
+              "('<a href=\"https://stage.test/?p=1\">1</a>', 'https://stage.test/?p=1'), ('', '')",
+              f"INSERT INTO wp_options (option_name, option_value) VALUES ('siteurl', 'https://stage.test'), "
+              f"('widget', '{WIDGET}')",
+              "INSERT INTO wp_postmeta (post_id, meta_key, meta_value) VALUES (1, '_elementor', "
+              "'[{\"url\":\"https:\\\\/\\\\/stage.test\\\\/a.png\"}]')",
+              "UPDATE wp_users SET user_email = 'x'")  # fmt: skip
+    tables = ("wp_posts", "wp_postmeta", "wp_options")
+    place.engine.move(stage, production, tables, base=None, mark="1", overwrite=False, dry_run=False,
+                      rewriting=Rewriting({"stage.test": "www.shop.test"}))  # fmt: skip
+    options = dict(place.sql(production, "SELECT option_name, option_value FROM wp_options"))
+    assert options["siteurl"] == "https://www.shop.test"
+    assert options["widget"] == WIDGET.replace("s:20:", "s:23:").replace("stage", "www.shop")
+    assert place.sql(production, "SELECT HEX('ö') <> '', HEX(SUBSTR(option_value, LOCATE('Gr', option_value), 3)) "
+                     "FROM wp_options WHERE option_name = 'widget'")[0][1] == "4772F6"  # fmt: skip
+    meta = place.sql(production, "SELECT meta_value FROM wp_postmeta")
+    assert meta == [('[{"url":"https:\\/\\/www.shop.test\\/a.png"}]',)]
+    assert place.sql(production, "SELECT guid, CAST(post_date AS CHAR) FROM wp_posts WHERE ID = 1") == [
+        ("https://www.shop.test/?p=1", "0000-00-00 00:00:00")
+    ]
+    assert place.sql(production, "SELECT user_email FROM wp_users") == [("ana@shop.test",)]

@@ -1,0 +1,157 @@
+"""Which rows of a table are to come, change and go, found by the digests of both sides and of the base."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from gitdeploy.data.content_side import Pass, Plan, Reader, Side, Wish
+from gitdeploy.domain.content import NAMED, Rewriting, RowChange
+from gitdeploy.domain.masking import masker
+from gitdeploy.domain.rewriting import replacer
+from gitdeploy.domain.schema import Table
+
+
+def write_keys(reader: Reader, tables: Iterable[str], folder: Path, keep: tuple[str, ...] = ()) -> None:
+    """Remember of every row its key and its content, each as a digest; a file for each table."""
+    schema = reader.schema()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in tables:
+        if (table := schema.tables.get(name)) is None:
+            continue
+        columns = compared_columns(reader, name, Rewriting(keep=keep))
+        key, row = expressions(reader, table, columns)
+        with (folder / keys_file(name)).open("w", encoding="ascii") as file:
+            file.write(json.dumps({"columns": columns, "key": list(table.key)}) + "\n")
+            for k, h in reader.stream(f"SELECT {key}, {row} FROM {reader.quoted(name)} ORDER BY 1"):
+                file.write(f"{k} {h}\n")
+
+
+def planned(side: Side, table: Table, number: int, wish: Wish) -> Plan:
+    columns = tuple(side.columns(table.name))
+    compared = compared_columns(side, table.name, wish.rewriting)
+    key, row = expressions(side, table, compared)
+    kept = tuple(one for one in columns if one not in compared)
+    plan = Plan(table, columns, kept, key, row, number)
+    names = listed(side, columns)
+    side.temporary(plan.new, f"AS SELECT {names} FROM {side.quoted(table.name)} WHERE 1 = 0")
+    side.receive(table.name, plan.new, columns, _passes(table.name, columns, wish.rewriting))
+    known = _base(side, plan, compared, wish.base)
+    _compare(side, plan, side.digest(table.name, known) if known else row, bool(known))
+    return replace(plan, change=(_whole if plan.whole else _rows)(side, plan, bool(known)))
+
+
+def compared_columns(reader: Reader, table: str, rewriting: Rewriting) -> list[str]:
+    return sorted(one for one in reader.columns(table) if not rewriting.keeps(f"{table}.{one}"))
+
+
+def expressions(reader: Reader, table: Table, compared: Sequence[str]) -> tuple[str, str]:
+    row = reader.digest(table.name, compared)
+    return (reader.digest(table.name, table.key) if table.key else reader.numbered(row)), row
+
+
+def listed(reader: Reader, columns: Iterable[str]) -> str:
+    return ", ".join(reader.name(one) for one in columns)
+
+
+def keys_file(table: str) -> str:
+    return f"{quote(table, safe='')}.keys"
+
+
+# Private
+
+
+def _base(side: Side, plan: Plan, compared: list[str], folder: Path | None) -> list[str]:
+    """The columns that the base knows of this table, whose rows are then in a temporary table; empty without one."""
+    file = folder / keys_file(plan.table.name) if folder else None
+    if file is None or not file.exists():
+        return []
+    with file.open(encoding="ascii") as lines:
+        head = json.loads(next(lines))
+        if head["key"] != list(plan.table.key) or not set(head["columns"]) <= set(compared):
+            return []
+        side.temporary(plan.base, "(k VARCHAR(80) PRIMARY KEY, h CHAR(32))")
+        side.fill(plan.base, (line.split() for line in lines))
+    return list(head["columns"])
+
+
+def _compare(side: Side, plan: Plan, part: str, known: bool) -> None:
+    """Of each key: `s` and `t` tell the row in source and target, `sb` and `tb` only the columns that the base knows,
+    and `b` the row in the base.
+    """
+    side.temporary(
+        plan.plan, "(k VARCHAR(80) PRIMARY KEY, s CHAR(32), sb CHAR(32), t CHAR(32), tb CHAR(32), b CHAR(32))"
+    )
+    parts = [
+        f"SELECT {plan.key} AS k, {plan.row} AS s, {part} AS sb, NULL AS t, NULL AS tb, NULL AS b FROM {plan.new}",
+        f"SELECT {plan.key}, NULL, NULL, {plan.row}, {part}, NULL FROM {side.quoted(plan.table.name)}",
+    ]
+    if known:
+        parts.append(f"SELECT k, NULL, NULL, NULL, NULL, h FROM {plan.base}")
+    side.do(
+        f"INSERT INTO {plan.plan} SELECT k, max(s), max(sb), max(t), max(tb), max(b) "
+        f"FROM ({' UNION ALL '.join(parts)}) x GROUP BY k"
+    )
+
+
+def _rows(side: Side, plan: Plan, known: bool) -> RowChange:
+    """What is left in the plan is what will be done."""
+    side.do(f"DELETE FROM {plan.plan} WHERE s = t OR (s IS NULL AND t IS NULL)")
+    conflict = "t IS NOT NULL"
+    if known:
+        side.do(
+            f"DELETE FROM {plan.plan} WHERE (s IS NULL AND b IS NULL) OR (sb = b AND COALESCE(tb, '') <> b)"
+        )
+        conflict = "(COALESCE(tb, '') <> COALESCE(b, '') OR COALESCE(sb, '') = b)"
+    added, changed, removed = _counted(
+        side, plan, "t IS NULL", "s IS NOT NULL AND t IS NOT NULL", "s IS NULL"
+    )
+    return RowChange(added, changed, removed, tuple(_named(side, plan, conflict)))
+
+
+def _whole(side: Side, plan: Plan, known: bool) -> RowChange:
+    """The number of a row among its like takes the place of a key."""
+    added, removed, there, source, target = _counted(
+        side, plan, "s IS NOT NULL AND t IS NULL", "s IS NULL AND t IS NOT NULL", "t IS NOT NULL",
+        "COALESCE(sb, '') <> COALESCE(b, '')", "COALESCE(tb, '') <> COALESCE(b, '')",
+    )  # fmt: skip
+    if not (added or removed) or (known and not source):
+        return RowChange()
+    conflict = target if known else there
+    return RowChange(added, 0, removed, (f"{plan.table.name} (has no primary key)",) if conflict else ())
+
+
+def _counted(side: Side, plan: Plan, *conditions: str) -> list[int]:
+    counts = ", ".join(f"COUNT(CASE WHEN {one} THEN 1 END)" for one in conditions)
+    return [int(one) for one in next(iter(list(side.stream(f"SELECT {counts} FROM {plan.plan}"))))]
+
+
+def _named(side: Side, plan: Plan, conflict: str) -> Iterator[str]:
+    keys = listed(side, plan.table.key)
+    found = 0
+    for place, which in ((plan.new, "s IS NOT NULL"), (side.quoted(plan.table.name), "s IS NULL")):
+        line = f"SELECT {keys} FROM {place} WHERE {plan.where(f'{which} AND {conflict}')} ORDER BY {keys} LIMIT {NAMED}"
+        for row in islice(list(side.stream(line)), NAMED - found):
+            found += 1
+            pairs = zip(plan.table.key, row, strict=True)
+            yield f"{plan.table.name} {' '.join(f'{name}={_shown(value)}' for name, value in pairs)}"
+
+
+def _shown(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _passes(table: str, columns: Iterable[str], rewriting: Rewriting) -> dict[str, Pass]:
+    found: dict[str, Pass] = {}
+    for column in columns:
+        name = f"{table}.{column}"
+        if kind := rewriting.masks(name):
+            found[column] = masker(kind, rewriting.key)
+        elif rewriting.replaces(name):
+            found[column] = replacer(rewriting.replace)
+    return found

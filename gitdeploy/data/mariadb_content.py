@@ -1,0 +1,126 @@
+"""Moving rows between two MariaDB databases, which may be on different servers: the rows are streamed.
+
+References are not checked while rows are replaced, so nothing cascades; that nothing dangles is looked at afterwards.
+MariaDB cannot hold back triggers within a transaction: those of the target see a changed row go and come anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from gitdeploy.data import content, mariadb_rows, mariadb_schema
+from gitdeploy.data.content_side import Pass, Plan, Reader
+from gitdeploy.data.engine import MARKS
+from gitdeploy.data.mariadb_link import Link, connect, quoted, text
+from gitdeploy.data.mariadb_schema import Value
+from gitdeploy.domain.content import ForeignKey
+from gitdeploy.domain.schema import Schema
+
+_TEXT = re.compile(r"\b(?:VAR)?CHAR\(\d+\)")
+_CHARS = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+
+
+@contextlib.contextmanager
+def opened(source: str, target: str, dry_run: bool) -> Iterator[MariaDbSide]:
+    with connect(source) as there, connect(target) as here:
+        mariadb_schema.begin_reading(there)
+        if not dry_run:
+            here.do(
+                f"CREATE TABLE IF NOT EXISTS {MARKS} "
+                "(id VARCHAR(200) PRIMARY KEY, at TIMESTAMP DEFAULT CURRENT_TIMESTAMP) ENGINE=InnoDB"
+            )
+        here.do("SET foreign_key_checks = 0")
+        here.do("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        here.do("START TRANSACTION")
+        yield MariaDbSide(here, MariaDbReader(there))
+
+
+class MariaDbReader:
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._values: dict[str, dict[str, Value]] = {}
+
+    def schema(self) -> Schema:
+        return mariadb_schema.read(self.link)
+
+    def columns(self, table: str) -> list[str]:
+        return list(self.values(table))
+
+    def values(self, table: str) -> dict[str, Value]:
+        if table not in self._values:
+            self._values[table] = {one.name: one for one in mariadb_schema.values(self.link, table)}
+        return self._values[table]
+
+    def stream(self, line: str) -> Iterator[Sequence[Any]]:
+        return self.link.stream(line)
+
+    def quoted(self, table: str) -> str:
+        return quoted(table)
+
+    def name(self, column: str) -> str:
+        return quoted(column)
+
+    def digest(self, table: str, columns: Sequence[str]) -> str:
+        return mariadb_schema.hash_of(self.values(table)[one] for one in columns)
+
+    def numbered(self, digest: str) -> str:
+        return f"CONCAT({digest}, '-', ROW_NUMBER() OVER (PARTITION BY {digest}))"
+
+
+class MariaDbSide(MariaDbReader):
+    sharing = "LOCK IN SHARE MODE"
+
+    def __init__(self, link: Link, source: MariaDbReader) -> None:
+        super().__init__(link)
+        self._source = source
+        self.source: Reader = source
+
+    def do(self, line: str) -> None:
+        self.link.do(line)
+
+    def temporary(self, name: str, definition: str) -> None:
+        """Digests are compared byte by byte, and by their index, only in this character set."""
+        exact = _TEXT.sub(lambda found: f"{found[0]} {_CHARS}", definition)
+        self.do(f"CREATE TEMPORARY TABLE {name} {exact}")
+
+    def fill(self, name: str, rows: Iterable[Sequence[str]]) -> None:
+        lines = (f"({','.join(map(text, row))})".encode() for row in rows)
+        mariadb_rows.write(self.link, name, ("k", "h"), lines)
+
+    def lock(self, tables: Sequence[str]) -> None:
+        """Row by row and every gap between: unlike LOCK TABLES, this lets others go on reading."""
+        for table in tables:
+            self.link.rows(f"SELECT COUNT(*) FROM {quoted(table)} FOR UPDATE")
+
+    def receive(self, table: str, into: str, columns: Sequence[str], passes: Mapping[str, Pass]) -> None:
+        values = [self._source.values(table)[one] for one in columns]
+        passed = {one.name: passes[one.name] for one in values if one.name in passes and one.charset}
+        with self._source.link.bytes(), self.link.bytes():
+            lines = mariadb_rows.read(self._source.link, table, values, (), passed)
+            mariadb_rows.write(self.link, into, columns, lines)
+
+    def foreign_keys(self) -> list[ForeignKey]:
+        return [
+            ForeignKey(name, child, tuple(columns.split(",")), parent, tuple(refers.split(",")))
+            for child, name, parent, columns, refers, *_ in mariadb_schema.foreign_keys(self.link)
+        ]
+
+    def put(self, plans: Sequence[Plan], keys: Sequence[ForeignKey]) -> None:
+        for plan in plans:
+            content.set_aside(self, plan)
+        content.replace_rows(self, plans)
+        content.check_references(self, plans, keys)
+
+    def commit(self, mark: str) -> None:
+        self.do(f"INSERT INTO {MARKS} (id) VALUES ({text(mark)})")
+        self.do("COMMIT")
+
+
+def has_mark(url: str, mark: str) -> bool:
+    with connect(url) as link:
+        if not link.rows(f"SHOW TABLES LIKE {text(MARKS)}"):
+            return False
+        return bool(link.rows(f"SELECT 1 FROM {MARKS} WHERE id = {text(mark)}"))
