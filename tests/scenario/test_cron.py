@@ -54,7 +54,7 @@ def test_one_damaged_site_does_not_stop_the_schedules_of_others(request, tmp_pat
     for one, damage in damaged.items():
         damage(signed(server, one))
     assert server.stop() == 0
-    ran = {one: server.home / "sites" / one.site / "production/data/ran" for one in desks}
+    ran = {one: server.home / "sites" / one.site / "production/data/1/ran" for one in desks}
     with opened(server.home) as ctx:
         cron = Cron()
         cron._seen = datetime(2020, 1, 1, tzinfo=UTC)
