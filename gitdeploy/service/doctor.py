@@ -159,13 +159,13 @@ def _confinement(_: Context) -> Iterator[Finding]:
 def _units(_: Context) -> Iterator[Finding]:
     found = unit.manager()
     if found.confined:
-        yield Finding("apps", "ok", f"apps run as units of systemd ({found.kind})")
+        yield Finding("units", "ok", f"apps run as units of systemd ({found.kind})")
     elif found.runs:
         said = f"Apps run as units of systemd, which does not confine them: {found.why_not}."
-        yield Finding("apps", "note", said, found.hint)
+        yield Finding("units", "note", said, found.hint)
     else:
         said = f"Apps run as processes of their own, not as units of systemd: {found.why_not}."
-        yield Finding("apps", "note", said, found.hint)
+        yield Finding("units", "note", said, found.hint)
 
 
 def _hooks(ctx: Context) -> Iterator[Finding]:
