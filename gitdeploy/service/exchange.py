@@ -79,6 +79,13 @@ class Exchange:
         }  # fmt: skip
         return ctx.vault.seal(json.dumps(said).encode(), record_id).hex()
 
+    def is_used(self, ctx: Context, env: Environment) -> bool:
+        """Whether what was prepared is what visitors get, in the ledger's eyes or by the pointer."""
+        current = Place(ctx.home, env.site, env.folder).current()
+        release = ctx.ledger.releases.one(site=env.site, env=env.name, slot=current, order="number DESC")
+        live = ctx.ledger.releases.one(site=env.site, env=env.name, state="live")
+        return any(one is not None and one.data == self.data for one in (release, live))
+
     def _drop(self, ctx: Context, env: Environment, suffix: str, data: int) -> None:
         for one in self.databases:
             if one.server:

@@ -3,7 +3,7 @@
 check      every byte of the snapshot, before anything is touched
 safety     a proven snapshot of what is there now
 prepare    databases and a data folder beside those in use, filled and compared with what was captured
-switch     the same switch as for code, which brings the data with it
+switch     the same switch as for code, which brings the data with it while visitors wait
 retire     what was replaced is captured for the last time, then removed
 """
 
@@ -31,7 +31,6 @@ from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import CLOSED, Held
 from gitdeploy.service.exchange import Exchange
-from gitdeploy.service.journal import live_release
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 
@@ -180,8 +179,7 @@ def _fill(ctx: Context, env: Environment, brings: Exchange, taken: Snapshot, hel
 
 
 def _drop_new(ctx: Context, env: Environment, brings: Exchange) -> None:
-    live = live_release(ctx, env.site, env.name)
-    if live is not None and live.data == brings.data:
+    if brings.is_used(ctx, env):
         return  # it is live, and what failed came after
     try:
         brings.drop_new(ctx, env)
