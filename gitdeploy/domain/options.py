@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from gitdeploy.domain.schedule import moment
 from gitdeploy.errors import Invalid
 
 REASON_MAX = 1000
@@ -21,8 +22,8 @@ _FLAGS = (
     "snapshot",
     "force-schema",
 )
-_VALUES = ("reason", "env", "config")
-_LATER = ("at", "only", "ticket")
+_VALUES = ("reason", "env", "config", "at")
+_LATER = ("only", "ticket")
 CONFIGS = ("now", "then")
 
 
@@ -31,6 +32,7 @@ class Options:
     reason: str = ""
     env: str = ""
     config: str = ""
+    at: str = ""
     wait: bool = False
     detach: bool = False
     cancel_on_hangup: bool = False
@@ -79,7 +81,7 @@ def _value(name: str, value: str) -> str:
         )
     if name == "config" and value not in CONFIGS:
         raise Invalid(f"The push option config cannot be {value[:40]!r}.", "Say config=now or config=then.")
-    return value
+    return moment(value) if name == "at" else value
 
 
 def _nearest(name: str) -> str:
