@@ -180,6 +180,11 @@ def _carry_out(
             moved = order.carry_out(ctx, push.actor, push.site, verb, target, options, push.teller, push.gone)
             return Answer(update.ref, moved=moved)
         case _:
+            if options.rehearse or options.rehearsal:
+                raise Invalid(
+                    "Only what goes live within the push is rehearsed: a gated branch, and orders.",
+                    "Push without -o rehearse and -o rehearsal.",
+                )
             if options.dry_run:
                 raise release.DryRun(release.DRY_RUN)
             _remember(ctx, push, options, update, what)

@@ -17,6 +17,7 @@ from gitdeploy.errors import Invalid
 from gitdeploy.service import history, serving
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
+from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
@@ -35,6 +36,8 @@ class Order(BaseModel):
     config: Literal["", "now", "then"] = ""
     snapshot: bool = False
     force_schema: bool = False
+    rehearse: bool = False
+    rehearsal: str = ""
 
 
 @router.get("/sites/{site}/releases")
@@ -88,12 +91,14 @@ def _order(
         def run(teller: Teller) -> dict[str, Any]:
             ask = Ask(
                 who.name, site, body.env, body.reason, body.dry_run, body.no_cache, body.config,
-                body.snapshot, body.force_schema, teller,
+                body.snapshot, body.force_schema, body.rehearse, body.rehearsal, teller,
             )  # fmt: skip
             try:
                 return views.release(act(ctx, ask, targets.parse(body.target or default)))
             except releases.DryRun as done:
                 return {"dry_run": True, "message": done.message}
+            except Rehearsed as done:
+                return views.rehearsed(done, teller)
 
         return told(ctx, request, run)
 
