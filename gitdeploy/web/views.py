@@ -97,7 +97,8 @@ def snapshot(row: Snapshot) -> dict[str, Any]:
                    "tables": {table: count.rows for table, count in sorted(one.tables.items())}}
             for name, one in row.facts.items()
         },
-        "verified": json.loads(row.verified) if row.verified else None, "expires_at": row.expires_at,
+        "verified": json.loads(row.verified) if row.verified else None,
+        "copied": json.loads(row.copied) if row.copied else None, "expires_at": row.expires_at,
     }  # fmt: skip
 
 
