@@ -21,8 +21,9 @@ _FLAGS = (
     "resume",
     "snapshot",
     "force-schema",
+    "rehearse",
 )
-_VALUES = ("reason", "env", "config", "at")
+_VALUES = ("reason", "env", "config", "at", "rehearsal")
 _LATER = ("only", "ticket")
 CONFIGS = ("now", "then")
 
@@ -42,6 +43,8 @@ class Options:
     resume: bool = False
     snapshot: bool = False
     force_schema: bool = False
+    rehearse: bool = False
+    rehearsal: str = ""
 
     def as_list(self) -> list[str]:
         """The same options as they were pushed, so that they can be kept and parsed again."""
@@ -67,6 +70,8 @@ def parse(pushed: Iterable[str]) -> Options:
     options = Options(**said)
     if options.wait and options.detach:
         raise Invalid("The push options wait and detach contradict each other.", "Say one of them.")
+    if options.rehearse and (options.rehearsal or options.dry_run):
+        raise Invalid("The push option rehearse stands alone.", "Say it without rehearsal=… and dry-run.")
     if options.force_schema and not options.reason:
         raise Invalid("The push option force-schema needs a reason.", "Say: -o force-schema -o reason=…")
     return options
