@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from gitdeploy.domain.schedule import moment
 from gitdeploy.errors import Invalid
 
 REASON_MAX = 1000
@@ -20,9 +21,10 @@ _FLAGS = (
     "resume",
     "snapshot",
     "force-schema",
+    "rehearse",
 )
-_VALUES = ("reason", "env", "config")
-_LATER = ("at", "only", "ticket")
+_VALUES = ("reason", "env", "config", "at", "rehearsal")
+_LATER = ("only", "ticket")
 CONFIGS = ("now", "then")
 
 
@@ -31,6 +33,7 @@ class Options:
     reason: str = ""
     env: str = ""
     config: str = ""
+    at: str = ""
     wait: bool = False
     detach: bool = False
     cancel_on_hangup: bool = False
@@ -40,6 +43,8 @@ class Options:
     resume: bool = False
     snapshot: bool = False
     force_schema: bool = False
+    rehearse: bool = False
+    rehearsal: str = ""
 
     def as_list(self) -> list[str]:
         """The same options as they were pushed, so that they can be kept and parsed again."""
@@ -65,6 +70,8 @@ def parse(pushed: Iterable[str]) -> Options:
     options = Options(**said)
     if options.wait and options.detach:
         raise Invalid("The push options wait and detach contradict each other.", "Say one of them.")
+    if options.rehearse and (options.rehearsal or options.dry_run):
+        raise Invalid("The push option rehearse stands alone.", "Say it without rehearsal=… and dry-run.")
     if options.force_schema and not options.reason:
         raise Invalid("The push option force-schema needs a reason.", "Say: -o force-schema -o reason=…")
     return options
@@ -79,7 +86,7 @@ def _value(name: str, value: str) -> str:
         )
     if name == "config" and value not in CONFIGS:
         raise Invalid(f"The push option config cannot be {value[:40]!r}.", "Say config=now or config=then.")
-    return value
+    return moment(value) if name == "at" else value
 
 
 def _nearest(name: str) -> str:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gitdeploy.domain import schedule as schedules
-from gitdeploy.domain import units
+from gitdeploy.domain import crontab, units
+from gitdeploy.domain.rehearsal import VERBS
 from gitdeploy.errors import GitdeployError, Invalid
 
 MOST_SECONDS = 10 * 365 * 86400
@@ -145,7 +145,7 @@ def _statuses(value: object) -> tuple[int, ...]:
 
 
 def _cron(value: object) -> str:
-    return schedules.parse(_text(value))
+    return crontab.parse(_text(value))
 
 
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
@@ -190,6 +190,7 @@ freezes = names(
     'should be a list such as ["Fri 16:00 - Mon 08:00", "2026-12-20 - 2027-01-02"]',
     rf"{_DAY} {_CLOCK} - {_DAY} {_CLOCK}|{_DATE} - {_DATE}",
 )
+rehearsed = names("list", f'should be a list of {", ".join(VERBS)}, such as ["migration"]', "|".join(VERBS))
 branch = Kind("branch", 'should be a branch name such as "main"', _branch)
 url_path = Kind(
     "path", 'should be a path such as "/healthz"', lambda value: _matching(r"/[\x21-\x7e]{0,500}", value)
@@ -206,4 +207,5 @@ preview_data = Kind(
     lambda value: _matching(r"none|clone|[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", value),
 )
 schedule = Kind("schedule", 'should be a schedule such as "0 2 * * *" or @daily', _cron)
+some_schedule = Kind("schedule", schedule.should, lambda value: value and _cron(value))
 command = Kind("command", "should be a command", lambda value: _matching(r"(?s).*\S.*", value))

@@ -38,7 +38,7 @@ _LONGEST_END = 120.0
 
 
 @dataclass(frozen=True)
-class Beside:
+class Successor:
     """A slot that is laid out, and has its programs started if `started`: all but the workers."""
 
     app: App
@@ -64,7 +64,7 @@ def prepare(
     brings: Exchange,
     live: Release | None,
     teller: Teller,
-) -> tuple[Release, Beside | None]:
+) -> tuple[Release, Successor | None]:
     """Do beforehand what can be done. Returns the release with what its databases will look like; None for files.
 
     Code that is live already is started on today's databases, and asked nothing: so it holds no connection that
@@ -85,7 +85,7 @@ def prepare(
         driver.start(app, spec.scaled({name: 0 for name in spec.programs if name != WEB}), layout)
         if spec.counts.get(WEB):
             driver.wait_healthy(app, Check(path="", timeout=check.timeout) if brings.databases else check)
-    return release, Beside(app, spec, layout, check, started)
+    return release, Successor(app, spec, layout, check, started)
 
 
 def exchange(
@@ -93,7 +93,7 @@ def exchange(
     env: Environment,
     release: Release,
     record: SwitchRecord,
-    beside: Beside | None,
+    successor: Successor | None,
     brings: Exchange,
     teller: Teller,
 ) -> Release:
@@ -103,8 +103,8 @@ def exchange(
     with pause(ctx, env, teller, rests=True) as waiting:
         try:
             brings.swap()
-            if beside is not None:
-                beside.become_healthy(teller)
+            if successor is not None:
+                successor.become_healthy(teller)
             return journal.move(ctx, env, release, record, place, teller)
         finally:
             if place.current() == record.new_slot:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,14 +14,17 @@ from gitdeploy.domain.options import Options
 from gitdeploy.domain.refs import ZERO as NOTHING
 from gitdeploy.domain.refs import Update
 from gitdeploy.domain.role import Actor, Role
+from gitdeploy.domain.schedule import VERBS, Schedule
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid
-from gitdeploy.service import build, history, release, restore, snapshot
+from gitdeploy.service import build, history, release, restore, schedule, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 
+SCHEDULE = "sch_"
 _OF_DEVELOPERS = ("cancel", "snapshot", "restore")
 """What these may do where is decided by the verb itself."""
+_REHEARSED = ("promote", "redeploy", "rollback", "restore")
 
 
 def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, options: Options) -> None:
@@ -29,14 +33,18 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
     actor.need(least, site.name, verb if verb in _OF_DEVELOPERS else f"{verb} {options.env or PRODUCTION}")
     if options.detach or options.skip:
         raise Invalid(f"{verb}/{target} is carried out at once.", "Push it without -o detach and -o skip.")
+    if options.at and verb not in VERBS:
+        raise Invalid(f"{verb}/{target} is carried out at once.", "Push it without -o at.")
     if options.config and verb != "rollback":
         raise Invalid("Only a rollback chooses its configuration.", "Push without -o config.")
+    if (options.rehearse or options.rehearsal) and verb not in _REHEARSED:
+        raise Invalid(f"{verb}/{target} is not rehearsed.", "Push it without -o rehearse and -o rehearsal.")
     match verb:
         case "snapshot":
             history.environment_of(ctx, site, target)
         case "restore":
             env = history.environment_of(ctx, site, options.env or snapshot.find(ctx, site, target).env)
-            restore.allow(actor, site, env, confirmed=bool(options.reason))
+            restore.allow(actor, site, env, confirmed=bool(options.reason), rehearsed=options.rehearse)
         case "rollback" | "promote" | "redeploy":
             targets.parse(target)
             history.environment_of(ctx, site, options.env)
@@ -57,7 +65,8 @@ def carry_out(
     ask = release.Ask(
         actor=actor.name, site=site, env=options.env or PRODUCTION, reason=options.reason,
         dry_run=options.dry_run, no_cache=options.no_cache, config=options.config,
-        snapshot=options.snapshot, force_schema=options.force_schema, teller=teller, gone=stop,
+        snapshot=options.snapshot, force_schema=options.force_schema, rehearse=options.rehearse,
+        rehearsal=options.rehearsal, teller=teller, gone=stop,
     )  # fmt: skip
     match verb:
         case "rollback":
@@ -73,7 +82,30 @@ def carry_out(
         case "restore":
             taken = snapshot.find(ctx, site, target)
             made = restore.restore(ctx, replace(ask, env=options.env or taken.env), taken)
+        case "cancel" if target.startswith(SCHEDULE):
+            schedule.cancel(ctx, actor, site, target)
+            teller.done(f"{target} is canceled")
+            return None
         case _:
             build.cancel(ctx, actor, site, target, teller)
             return None
     return Update(NOTHING, made.commit, f"refs/releases/{made.name}")
+
+
+def file(
+    ctx: Context,
+    actor: Actor,
+    site: Site,
+    verb: str,
+    target: str,
+    options: Options,
+    teller: Teller,
+    gone: Callable[[], bool] = lambda: False,
+) -> Schedule:
+    """Check now what is to be done at `options.at`, and write it down. Raises DryRun when no more was asked for."""
+    with contextlib.suppress(release.DryRun):
+        carry_out(ctx, actor, site, verb, target, replace(options, at="", dry_run=True), teller, gone)
+    if options.dry_run:
+        raise release.DryRun(release.DRY_RUN)
+    env = history.environment_of(ctx, site, options.env).name
+    return schedule.file(ctx, actor, site, verb, target, options, teller, env=env)

@@ -23,10 +23,10 @@ from gitdeploy.git.repository import Repository
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import beside, due, heads, incident, journal, push, restore, serving, slot
 from gitdeploy.service import build as builds
 from gitdeploy.service import domain as domains
 from gitdeploy.service import environment as environments
-from gitdeploy.service import heads, incident, journal, push, restore, serving, slot
 from gitdeploy.service import release as releases
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
@@ -56,6 +56,7 @@ def at_start(ctx: Context) -> None:
     for site_name, env in _left_open(ctx):
         _try(f"{site_name} {env}", journal.settle, ctx, site_name, env)
     _try("restores", restore.finish, ctx)
+    _try("schedules", due.finish, ctx)
     end_orphans(ctx)
     _try("notes", _tell_newest, ctx)
     _try("domains", domains.settle, ctx)
@@ -128,6 +129,7 @@ def keep_apps(ctx: Context) -> None:
         if gate.free:
             with gate.hold("its processes", Teller(), gone=lambda: True):
                 _try(f"{one.site} {one.name}", slot.keep, ctx, one)
+                _try(f"{one.site} {one.name}", beside.sweep, ctx, one)
 
 
 def _refuse_lost_ledger(ctx: Context) -> None:

@@ -77,6 +77,7 @@ def keep(ctx: Context, env: Environment) -> None:
     if live is not None and live.serves == "app":
         wanted |= _warm_slots(ctx, env, live)
         _start_again(ctx, env, live)
+    wanted |= {trial(number) for site, name, number in ctx.preparing if (site, name) == (env.site, env.name)}
     for one in driver.running(ctx.home, env.site, env.folder):
         if driver.holds(one) and live is not None:
             with contextlib.suppress(GitdeployError):  # it ended just now
@@ -84,6 +85,11 @@ def keep(ctx: Context, env: Environment) -> None:
         if one.slot not in wanted:
             driver.drain(one, wait=False, patience=LONGEST_JOB)
     _place(ctx, env).retire(keep=wanted)
+
+
+def trial(data: int) -> str:
+    """The slot of a rehearsal, by the number of its data. It is never pointed at, and goes when nobody keeps it."""
+    return f"try{data}"
 
 
 def end(ctx: Context, env: Environment) -> None:
@@ -190,25 +196,7 @@ def app_of(ctx: Context, env: Environment, release: Release) -> App:
     return App(ctx.home, env.site, env.folder, release.slot)
 
 
-# Private
-
-
-def _start(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> Release:
-    held = databases(ctx, env, release, proven.settings)
-    started, told = app_of(ctx, env, release), spec_of(ctx, env, release, proven, held)
-    layout = lay_out(ctx, env, release, proven, told)
-    before = database.shapes(held)
-    if release.kind not in rules.FORWARD or not told.release:
-        driver.start(started, told, layout)
-        return database.remember(ctx, release, before, before)
-    driver.start(started, told.scaled(dict.fromkeys(told.programs, 0)), layout)
-    _run_release_command(started, told.release, teller)
-    release = database.remember(ctx, release, before, database.shapes(held))
-    driver.scale(started, told.counts)
-    return release
-
-
-def _run_release_command(app: App, line: str, teller: Teller) -> None:
+def run_release_command(app: App, line: str, teller: Teller) -> None:
     teller.detail(f"release command: {line}")
     code = driver.run(app, line, name="release", within=LONGEST_RELEASE_COMMAND)
     said = driver.said(app, "release", 200)
@@ -219,6 +207,24 @@ def _run_release_command(app: App, line: str, teller: Teller) -> None:
     how = f"ended with exit code {code}" if code is not None else "took longer than an hour"
     hint = "\n".join(["Its last lines:", *said[-_QUOTED:]]) if said else "It said nothing."
     raise Failed(f"The release command {how}; nothing was changed.", hint)
+
+
+# Private
+
+
+def _start(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> Release:
+    held = databases(ctx, env, release, proven.settings)
+    app, spec = app_of(ctx, env, release), spec_of(ctx, env, release, proven, held)
+    layout = lay_out(ctx, env, release, proven, spec)
+    before = database.shapes(held)
+    if release.kind not in rules.FORWARD or not spec.release:
+        driver.start(app, spec, layout)
+        return database.remember(ctx, release, before, before)
+    driver.start(app, spec.scaled(dict.fromkeys(spec.programs, 0)), layout)
+    run_release_command(app, spec.release, teller)
+    release = database.remember(ctx, release, before, database.shapes(held))
+    driver.scale(app, spec.counts)
+    return release
 
 
 def _start_again(ctx: Context, env: Environment, live: Release) -> None:

@@ -22,7 +22,7 @@ from gitdeploy.domain.snapshot import ASKED, LABEL_MAX, Facts, Snapshot, worth_k
 from gitdeploy.domain.switch import SwitchRecord
 from gitdeploy.errors import Failed, Invalid, NotFound, NotProven
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import serving, slot
+from gitdeploy.service import policy, serving, slot, snapshot_copy
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import CLOSED, Held
 from gitdeploy.service.exchange import Exchange
@@ -67,7 +67,7 @@ def capture_now(
     """Capture an environment; call it holding the lane's `data`. Raises Failed when it keeps nothing."""
     live, held = kept(ctx, env)
     data = slot.data_folder(ctx, env, live.data)
-    if not held and not any(data.iterdir()):
+    if not keeps(ctx, env):
         raise Failed(
             f"{env.name} of {env.site} keeps no data.",
             "Say what it keeps: [data] databases and files in gitdeploy.toml; or write it to $GITDEPLOY_DATA.",
@@ -145,10 +145,11 @@ def find(ctx: Context, site: Site, name: str) -> Snapshot:
 
 def let_go(ctx: Context, site: Site) -> None:
     """Forget the older ones of those that nobody asked for."""
+    scheduled = policy.of_site(site, ctx.repository(site.name)).data.keep
     found = listing(ctx, site)
     for env in {one.env for one in found}:
         mine = [one for one in found if one.env == env]
-        kept_numbers = worth_keeping(mine)
+        kept_numbers = worth_keeping(mine, scheduled=scheduled)
         for one in mine:
             if one.number not in kept_numbers:
                 _forget(ctx, one, "gitdeploy")
@@ -204,6 +205,12 @@ def kept(ctx: Context, env: Environment) -> tuple[Release, list[Held]]:
     return live, slot.databases(ctx, env, live, serving.settings(ctx, live))
 
 
+def keeps(ctx: Context, env: Environment) -> bool:
+    """Whether there is anything to capture."""
+    live, held = kept(ctx, env)
+    return bool(held) or any(slot.data_folder(ctx, env, live.data).iterdir())
+
+
 def sources(held: Sequence[Held]) -> list[Source]:
     return [Source(one.name, one.engine, one.url) for one in held]
 
@@ -223,6 +230,7 @@ def _forget(ctx: Context, snapshot: Snapshot, actor: str) -> None:
         ctx.event(
             "snapshot.removed", actor=actor, site=snapshot.site, env=snapshot.env, subject=snapshot.name
         )
+    snapshot_copy.forget(ctx, snapshot)
 
 
 @dataclass(frozen=True)
@@ -238,7 +246,7 @@ def _store(
 ) -> Snapshot:
     last = ctx.ledger.snapshots.one(site=env.site, env=env.name, order="number DESC")
     index = ctx.home.snapshots / ctx.site(env.site).id / f"{env.folder}.json"
-    place = capture.Place(data, databases, index, work(ctx))
+    place = capture.Place(data, databases, index, work(ctx), sealed=ctx.server.snapshots.encrypt)
     captured = capture.capture(ctx.store, place, Digest.parse(last.artifact) if last else None)
     with captured.published as published, ctx.ledger.atomic():
         manifest = published.manifest

@@ -68,9 +68,7 @@ class Plan:
 
 
 def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
-    """Raises NotProven, Failed (health) or Busy (a ref moved, locked, removed); then nothing has changed, and what was
-    prepared for it to bring is gone.
-    """
+    """Raises NotProven, Failed (health) or Busy (a ref moved, locked, removed); then nothing has changed."""
     site, env = plan.env.site, plan.env
     lane = ctx.lanes.of(site, env.name)
     artifact = Digest.parse(plan.build.artifact or "")
@@ -91,9 +89,9 @@ def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
                 record = journal.begin(ctx, release, place, _updates(ctx, plan, release), None)
                 release = journal.move(ctx, env, release, record, place, teller)
             else:
-                release, beside = handover.prepare(ctx, env, release, proven, plan.brings, live, teller)
+                release, successor = handover.prepare(ctx, env, release, proven, plan.brings, live, teller)
                 record = journal.begin(ctx, release, place, _updates(ctx, plan, release), plan.brings)
-                release = handover.exchange(ctx, env, release, record, beside, plan.brings, teller)
+                release = handover.exchange(ctx, env, release, record, successor, plan.brings, teller)
         except BaseException as error:
             if record is None or place.current() != record.new_slot:
                 _clean_up(ctx, plan, release, error, record)
@@ -195,8 +193,7 @@ def _clean_up(
         journal.undo(ctx, release, error, record)
         slot.keep(ctx, plan.env)
         if plan.brings is not None:
-            driver.drain(slot.app_of(ctx, plan.env, release))
-            plan.brings.drop_new(ctx, plan.env)
+            driver.drain(slot.app_of(ctx, plan.env, release))  # whoever prepared the data can remove it then
     except (GitdeployError, OSError) as worse:
         log.warning("%s %s: %s is not cleaned up yet: %s", release.site, release.env, release.name, worse)
 

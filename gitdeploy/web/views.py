@@ -11,13 +11,17 @@ from gitdeploy.domain.build import Build
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.event import Event
 from gitdeploy.domain.incident import Incident, gate
+from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
+from gitdeploy.domain.schedule import Schedule
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.service import history, processes, slot
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
 from gitdeploy.service.incident_advice import Advice
+from gitdeploy.service.rehearsal import Rehearsed
+from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock
 
 
@@ -94,8 +98,32 @@ def snapshot(row: Snapshot) -> dict[str, Any]:
                    "tables": {table: count.rows for table, count in sorted(one.tables.items())}}
             for name, one in row.facts.items()
         },
-        "verified": json.loads(row.verified) if row.verified else None, "expires_at": row.expires_at,
+        "verified": json.loads(row.verified) if row.verified else None,
+        "copied": json.loads(row.copied) if row.copied else None, "expires_at": row.expires_at,
     }  # fmt: skip
+
+
+def schedule(row: Schedule) -> dict[str, Any]:
+    return {
+        "id": row.id, "site": row.site, "env": row.env, "verb": row.verb, "target": row.target, "actor": row.actor,
+        "at": row.at, "state": row.state, "commit": row.commit or None, "said": row.said or None,
+        "created_at": row.created_at, "ended_at": row.ended_at,
+    }  # fmt: skip
+
+
+def rehearsal(row: Rehearsal) -> dict[str, Any]:
+    return {
+        "id": row.id, "site": row.site, "env": row.env, "verb": row.verb, "subject": row.subject,
+        "state": "failed" if row.error else "passed", "error": row.error or None, "inputs": row.inputs,
+        "depends_on": dict(row.of.said), "created_at": row.created_at, "actor": row.actor,
+        "seconds": row.seconds, "pause": row.pause, "findings": row.found,
+    }  # fmt: skip
+
+
+def rehearsed(done: Rehearsed, teller: Teller) -> dict[str, Any]:
+    """What a rehearsal answers with, having said how to go on."""
+    teller.detail(done.hint)
+    return rehearsal(done.rehearsal)
 
 
 def event(row: Event) -> dict[str, Any]:

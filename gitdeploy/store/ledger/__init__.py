@@ -23,7 +23,9 @@ from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.head import Head
 from gitdeploy.domain.incident import Incident
 from gitdeploy.domain.push import PendingPush
+from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
+from gitdeploy.domain.schedule import Schedule
 from gitdeploy.domain.schema import KnownSchema
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
@@ -59,8 +61,10 @@ class Ledger:
         self.databases = Rows(self, "databases", Database, key=("site", "env", "name"))
         self.schemas = Rows(self, "schemas", KnownSchema, key=("fingerprint",))
         self.snapshots = Rows(self, "snapshots", Snapshot, key=("id",))
+        self.rehearsals = Rows(self, "rehearsals", Rehearsal, key=("id",))
         self.heads = Rows(self, "heads", Head, key=("site", "ref"))
         self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
+        self.schedules = Rows(self, "schedules", Schedule, key=("id",))
         self.domains = Rows(self, "domains", Domain, key=("host",))
         self.incidents = Rows(self, "incidents", Incident, key=("site", "number"))
         self.grants = Rows(self, "grants", Grant, key=("actor", "site"))

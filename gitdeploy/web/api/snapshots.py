@@ -14,6 +14,8 @@ from gitdeploy.service import history
 from gitdeploy.service import release as releases
 from gitdeploy.service import restore as restores
 from gitdeploy.service import snapshot as snapshots
+from gitdeploy.service import snapshot_copy as copies
+from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
@@ -29,12 +31,18 @@ class Take(BaseModel):
     pinned: bool = False
 
 
+class Fetch(BaseModel):
+    origin: str = Field("", max_length=80)
+
+
 class Restore(BaseModel):
     env: str = ""
     code: bool = False
     confirm: bool = False
     reason: str = Field("", max_length=REASON_MAX)
     dry_run: bool = False
+    rehearse: bool = False
+    rehearsal: str = ""
 
 
 @router.get("/sites/{site}/snapshots")
@@ -53,6 +61,17 @@ def take(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Take) -> Re
     def run(teller: Teller) -> dict[str, Any]:
         made = snapshots.take(ctx, who, env, teller, label=body.label, pinned=body.pinned)
         return views.snapshot(made)
+
+    return told(ctx, request, run)
+
+
+@router.post("/sites/{site}/snapshots/fetch")
+def fetch(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Fetch) -> Response:
+    """Bring back the copies of a site's snapshots that are not here."""
+    who.need(Role.OPERATOR, site.name, "fetch snapshots")
+
+    def run(teller: Teller) -> list[dict[str, Any]]:
+        return [views.snapshot(one) for one in copies.fetch(ctx, who, site, teller, origin=body.origin)]
 
     return told(ctx, request, run)
 
@@ -84,14 +103,19 @@ def restore(ctx: Ctx, who: Who, site: ThisSite, request: Request, snapshot: str,
     """
     taken = snapshots.find(ctx, site, snapshot)
     env = history.environment_of(ctx, site, body.env or taken.env)
-    restores.allow(who, site, env, body.confirm)
+    restores.allow(who, site, env, body.confirm, body.rehearse)
 
     def run(teller: Teller) -> dict[str, Any]:
-        ask = Ask(who.name, site, env.name, body.reason, body.dry_run, teller=teller)
+        ask = Ask(
+            who.name, site, env.name, body.reason, body.dry_run, rehearse=body.rehearse,
+            rehearsal=body.rehearsal, teller=teller,
+        )  # fmt: skip
         try:
             return views.release(restores.restore(ctx, ask, taken, code=body.code))
         except releases.DryRun as done:
             return {"dry_run": True, "message": done.message}
+        except Rehearsed as done:
+            return views.rehearsed(done, teller)
 
     return told(ctx, request, run)
 
