@@ -26,7 +26,8 @@ _SETTLED = 50_000_000
 """Nanoseconds after which a file that is written again gets another time: the kernel's clock ticks."""
 
 _COARSE = 5
-"""CLOCK_REALTIME_COARSE (clock_gettime(2)), by which the kernel dates files."""
+"""CLOCK_REALTIME_COARSE (clock_gettime(2)): the kernel dates files by it, so up to two of its ticks too early."""
+_TICKS = 3
 
 Stamp = tuple[int, int, int, int]
 """Size, modification and change time, inode."""
@@ -115,8 +116,9 @@ class Fixed:
 
     @property
     def has_changed(self) -> bool:
-        """Whether it was written to since it was opened."""
-        return _stamp_of(os.fstat(self._fd)) != self.stamp
+        """Whether it was written to since it was opened. That it was removed or renamed is none of its content."""
+        now = _stamp_of(os.fstat(self._fd))
+        return now is None or self.stamp is None or now[:2] != self.stamp[:2]
 
     def note(self, now: Seen, began: int) -> bool:
         """Remember it; False when it is no file."""
@@ -132,10 +134,11 @@ class Fixed:
 
 
 def tick() -> int:
-    """Wait for the clock by which files get their times (ns since 1970): what was written before has an earlier one."""
-    began = time.clock_gettime_ns(_COARSE)
-    while (now := time.clock_gettime_ns(_COARSE)) == began:
-        time.sleep(0.0005)
+    """Wait until whatever is written gets a later time than the one returned (ns since 1970), which is no earlier than
+    that of anything written before.
+    """
+    now = time.time_ns()
+    time.sleep(_TICKS * time.clock_getres(_COARSE))
     return now
 
 

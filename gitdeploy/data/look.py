@@ -61,7 +61,7 @@ class Look:
     def fix(self, instant: int) -> None:
         """Find what is new, to be read by `fixed`. What was written since `instant` (ns, see `files.tick`) is newer."""
         for one in files.fixed(self._data, self._above, self._before, self.now, self._began, self._without):
-            if one.stamp is not None and max(one.stamp[1], one.stamp[2]) >= instant:
+            if one.stamp is not None and max(one.stamp[1], one.stamp[2]) > instant:
                 self.newer.add(one.path)
             if len(self._open) < _MOST_OPEN:
                 self._open.append(one)
