@@ -11,6 +11,7 @@ from gitdeploy.domain.build import Build
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.event import Event
 from gitdeploy.domain.incident import Incident, gate
+from gitdeploy.domain.pictures import Pictures
 from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.schedule import Schedule
@@ -100,6 +101,14 @@ def snapshot(row: Snapshot) -> dict[str, Any]:
         },
         "verified": json.loads(row.verified) if row.verified else None,
         "copied": json.loads(row.copied) if row.copied else None, "expires_at": row.expires_at,
+    }  # fmt: skip
+
+
+def pictures(row: Pictures) -> dict[str, Any]:
+    return {
+        "id": row.id, "site": row.site, "env": row.env, "build": row.build, "live": row.live,
+        "candidate": row.candidate, "pages": row.of, "more": row.more, "created_at": row.created_at,
+        "actor": row.actor,
     }  # fmt: skip
 
 

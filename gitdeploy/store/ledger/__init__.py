@@ -22,6 +22,7 @@ from gitdeploy.domain.domain_name import Domain
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.head import Head
 from gitdeploy.domain.incident import Incident
+from gitdeploy.domain.pictures import Pictures
 from gitdeploy.domain.push import PendingPush
 from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
@@ -64,6 +65,7 @@ class Ledger:
         self.rehearsals = Rows(self, "rehearsals", Rehearsal, key=("id",))
         self.heads = Rows(self, "heads", Head, key=("site", "ref"))
         self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
+        self.pictures = Rows(self, "pictures", Pictures, key=("id",))
         self.schedules = Rows(self, "schedules", Schedule, key=("id",))
         self.domains = Rows(self, "domains", Domain, key=("host",))
         self.incidents = Rows(self, "incidents", Incident, key=("site", "number"))

@@ -78,6 +78,12 @@ CREATE TABLE switches (
   phase TEXT NOT NULL, created_at TEXT NOT NULL, data TEXT NOT NULL
 );
 CREATE INDEX switches_by_phase ON switches (phase, site, env);
+CREATE TABLE pictures (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  env TEXT NOT NULL, live TEXT NOT NULL, candidate TEXT NOT NULL, build TEXT NOT NULL, artifact TEXT NOT NULL,
+  pages TEXT NOT NULL, more INTEGER NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL
+);
+CREATE INDEX pictures_by_site ON pictures (site, build);
 CREATE TABLE schedules (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, verb TEXT NOT NULL, target TEXT NOT NULL, options TEXT NOT NULL, actor TEXT NOT NULL,
