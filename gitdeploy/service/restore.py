@@ -3,7 +3,7 @@
 check      every byte of the snapshot, before anything is touched
 safety     a proven snapshot of what is there now
 prepare    databases and a data folder beside those in use, filled and compared with what was captured
-switch     the same switch as for code, which brings the data with it
+switch     the same switch as for code, which brings the data with it while visitors wait
 retire     what was replaced is captured for the last time, then removed
 """
 
