@@ -22,8 +22,8 @@ _FLAGS = (
     "force-schema",
     "rehearse",
 )
-_VALUES = ("reason", "env", "config", "rehearsal")
-_LATER = ("at", "only", "ticket")
+_VALUES = ("reason", "env", "config", "rehearsal", "ticket")
+_LATER = ("at", "only")
 CONFIGS = ("now", "then")
 
 
@@ -43,6 +43,7 @@ class Options:
     force_schema: bool = False
     rehearse: bool = False
     rehearsal: str = ""
+    ticket: str = ""
 
     def as_list(self) -> list[str]:
         """The same options as they were pushed, so that they can be kept and parsed again."""
