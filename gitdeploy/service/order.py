@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,13 +15,25 @@ from gitdeploy.domain.refs import ZERO as NOTHING
 from gitdeploy.domain.refs import Update
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
+from gitdeploy.domain.schedule import VERBS, Schedule
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid
-from gitdeploy.service import build, cutover, cutover_plan, cutover_run, history, release, restore, snapshot
+from gitdeploy.service import (
+    build,
+    cutover,
+    cutover_plan,
+    cutover_run,
+    history,
+    release,
+    restore,
+    schedule,
+    snapshot,
+)
 from gitdeploy.service.context import Context
 from gitdeploy.service.release import Ask, DryRun
 from gitdeploy.service.teller import Teller
 
+SCHEDULE, CUTOVER = "sch_", "cut_"
 _OF_DEVELOPERS = ("cancel", "snapshot", "restore", "cutover", "approve", "reject")
 """What these may do where is decided by the verb itself."""
 _REHEARSED = ("promote", "redeploy", "rollback", "restore", "cutover")
@@ -32,6 +45,8 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
     actor.need(least, site.name, verb if verb in _OF_DEVELOPERS else f"{verb} {options.env or PRODUCTION}")
     if options.detach or options.skip:
         raise Invalid(f"{verb}/{target} is carried out at once.", "Push it without -o detach and -o skip.")
+    if options.at and verb not in VERBS:
+        raise Invalid(f"{verb}/{target} is carried out at once.", "Push it without -o at.")
     if options.config and verb != "rollback":
         raise Invalid("Only a rollback chooses its configuration.", "Push without -o config.")
     if (options.rehearse or options.rehearsal) and verb not in _REHEARSED:
@@ -97,8 +112,12 @@ def carry_out(
         case "reject":
             cutover.reject(ctx, actor, site, cutover.find(ctx, site, target), options.reason)
             return None
-        case _ if target.startswith("cut_"):
+        case "cancel" if target.startswith(CUTOVER):
             cutover.cancel(ctx, actor, site, cutover.find(ctx, site, target), options.reason)
+            return None
+        case "cancel" if target.startswith(SCHEDULE):
+            schedule.cancel(ctx, actor, site, target)
+            teller.done(f"{target} is canceled")
             return None
         case _:
             build.cancel(ctx, actor, site, target, teller)
@@ -118,3 +137,22 @@ def _cutover(ctx: Context, actor: Actor, ask: Ask, target: str, options: Options
         raise DryRun(release.DRY_RUN)
     cutover.request(ctx, actor, ask.site, target, ask.teller, note=options.reason, ticket=options.ticket)
     return None
+
+
+def file(
+    ctx: Context,
+    actor: Actor,
+    site: Site,
+    verb: str,
+    target: str,
+    options: Options,
+    teller: Teller,
+    gone: Callable[[], bool] = lambda: False,
+) -> Schedule:
+    """Check now what is to be done at `options.at`, and write it down. Raises DryRun when no more was asked for."""
+    with contextlib.suppress(release.DryRun):
+        carry_out(ctx, actor, site, verb, target, replace(options, at="", dry_run=True), teller, gone)
+    if options.dry_run:
+        raise release.DryRun(release.DRY_RUN)
+    env = history.environment_of(ctx, site, options.env).name
+    return schedule.file(ctx, actor, site, verb, target, options, teller, env=env)

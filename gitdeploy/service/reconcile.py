@@ -27,6 +27,7 @@ from gitdeploy.service import (
     beside,
     cutover,
     cutover_run,
+    due,
     heads,
     incident,
     journal,
@@ -68,6 +69,7 @@ def at_start(ctx: Context) -> None:
         _try(f"{site_name} {env}", journal.settle, ctx, site_name, env)
     _try("restores", restore.finish, ctx)
     _try("cutovers", cutover_run.settle, ctx)
+    _try("schedules", due.finish, ctx)
     end_orphans(ctx)
     _try("notes", _tell_newest, ctx)
     _try("domains", domains.settle, ctx)

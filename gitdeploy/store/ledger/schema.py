@@ -87,6 +87,13 @@ CREATE TABLE switches (
   phase TEXT NOT NULL, created_at TEXT NOT NULL, data TEXT NOT NULL
 );
 CREATE INDEX switches_by_phase ON switches (phase, site, env);
+CREATE TABLE schedules (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  env TEXT NOT NULL, verb TEXT NOT NULL, target TEXT NOT NULL, options TEXT NOT NULL, actor TEXT NOT NULL,
+  local INTEGER NOT NULL, at TEXT NOT NULL, created_at TEXT NOT NULL, live INTEGER NOT NULL, ref TEXT NOT NULL,
+  "commit" TEXT NOT NULL, state TEXT NOT NULL, said TEXT NOT NULL, ended_at TEXT
+);
+CREATE INDEX schedules_by_state ON schedules (state, at);
 CREATE TABLE domains (
   host TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL
