@@ -17,6 +17,7 @@ from sqlite_utils import Database as File
 from gitdeploy.domain.access import Grant, Key, Token
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import ConfigVersion
+from gitdeploy.domain.cutover import Cutover
 from gitdeploy.domain.database import Database
 from gitdeploy.domain.domain_name import Domain
 from gitdeploy.domain.environment import Environment
@@ -63,6 +64,7 @@ class Ledger:
         self.schemas = Rows(self, "schemas", KnownSchema, key=("fingerprint",))
         self.snapshots = Rows(self, "snapshots", Snapshot, key=("id",))
         self.rehearsals = Rows(self, "rehearsals", Rehearsal, key=("id",))
+        self.cutovers = Rows(self, "cutovers", Cutover, key=("id",))
         self.heads = Rows(self, "heads", Head, key=("site", "ref"))
         self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
         self.pictures = Rows(self, "pictures", Pictures, key=("id",))
