@@ -23,8 +23,8 @@ _FLAGS = (
     "force-schema",
     "rehearse",
 )
-_VALUES = ("reason", "env", "config", "at", "rehearsal")
-_LATER = ("only", "ticket")
+_VALUES = ("reason", "env", "config", "at", "rehearsal", "ticket")
+_LATER = ("only",)
 CONFIGS = ("now", "then")
 
 
@@ -45,6 +45,7 @@ class Options:
     force_schema: bool = False
     rehearse: bool = False
     rehearsal: str = ""
+    ticket: str = ""
 
     def as_list(self) -> list[str]:
         """The same options as they were pushed, so that they can be kept and parsed again."""

@@ -23,7 +23,19 @@ from gitdeploy.git.repository import Repository
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import beside, due, heads, incident, journal, push, restore, serving, slot
+from gitdeploy.service import (
+    beside,
+    cutover,
+    cutover_run,
+    due,
+    heads,
+    incident,
+    journal,
+    push,
+    restore,
+    serving,
+    slot,
+)
 from gitdeploy.service import build as builds
 from gitdeploy.service import domain as domains
 from gitdeploy.service import environment as environments
@@ -56,6 +68,7 @@ def at_start(ctx: Context) -> None:
     for site_name, env in _left_open(ctx):
         _try(f"{site_name} {env}", journal.settle, ctx, site_name, env)
     _try("restores", restore.finish, ctx)
+    _try("cutovers", cutover_run.settle, ctx)
     _try("schedules", due.finish, ctx)
     end_orphans(ctx)
     _try("notes", _tell_newest, ctx)
@@ -119,6 +132,8 @@ def again(ctx: Context) -> None:
                 ctx.settled[site.id] = stamp
         except GitdeployError as error:
             log.warning("%s: %s", site.name, error.message)
+    _try("cutovers", cutover_run.settle, ctx)
+    _try("cutovers", cutover.watch, ctx)
     _try("late previews", _late_previews, ctx)
 
 
@@ -178,9 +193,10 @@ def _late_previews(ctx: Context) -> None:
 
 
 def _take_away(ctx: Context, preview: Environment) -> None:
-    """Unless a push to its branch is under way, or the branch has become that of a named environment."""
+    """Unless a push to its branch or its cutover is under way, or the branch has become that of a named environment."""
     waiting = ctx.ledger.pushes.one(site=preview.site, ref=f"refs/heads/{preview.branch}")
-    if waiting is None and environments.named_by_now(ctx, preview).kind == "preview":
+    needed = ctx.ledger.cutovers.one(site=preview.site, preview=preview.name, state="in_progress")
+    if waiting is None and needed is None and environments.named_by_now(ctx, preview).kind == "preview":
         environments.tear_down(ctx, preview, actor="gitdeploy")
 
 

@@ -204,7 +204,7 @@ def _say_live(
     url = ctx.url(release.site, plan.env.label)
     place = "live" if plan.env.name == PRODUCTION else f"{plan.env.kind} {plan.env.name} is live"
     teller.done(f"{place}: {release.name}  {url}  ({seconds:.1f} s)")
-    if live is not None:
+    if live is not None and plan.brings is None:  # a rollback brings no data back
         option = "" if plan.env.name == PRODUCTION else f" -o env={plan.env.name}"
         teller.detail(f"undo: git push{option} managed HEAD:rollback/{live.name}")
 
