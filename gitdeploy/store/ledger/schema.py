@@ -59,7 +59,8 @@ CREATE TABLE snapshots (
   number INTEGER NOT NULL, env TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL,
   artifact TEXT NOT NULL, bytes INTEGER NOT NULL, files INTEGER NOT NULL, stored INTEGER NOT NULL,
   "release" INTEGER NOT NULL, databases TEXT NOT NULL, label TEXT NOT NULL, cause TEXT NOT NULL,
-  pinned INTEGER NOT NULL, verified TEXT NOT NULL, copied TEXT NOT NULL, expires_at TEXT, UNIQUE (site, number)
+  pinned INTEGER NOT NULL, verified TEXT NOT NULL, copied TEXT NOT NULL, expires_at TEXT,
+  newer INTEGER NOT NULL, UNIQUE (site, number)
 );
 CREATE TABLE rehearsals (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
