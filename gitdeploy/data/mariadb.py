@@ -12,12 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from gitdeploy.data import content, mariadb_content, mariadb_schema, mariadb_swap
-from gitdeploy.data.content_plan import write_keys
 from gitdeploy.data.content_side import Wish
-from gitdeploy.data.mariadb_dump import dump, load
+from gitdeploy.data.mariadb_dump import dump, load, make_shape, shape
 from gitdeploy.data.mariadb_link import Link, connect, quoted, text
 from gitdeploy.data.url import parse
-from gitdeploy.domain.content import AS_IS, Rewriting, RowChange
+from gitdeploy.domain.content import RowChange
 from gitdeploy.domain.schema import Schema
 from gitdeploy.domain.snapshot import Count, Facts
 from gitdeploy.errors import Failed
@@ -42,24 +41,16 @@ class MariaDb:
         with connect(url) as link:
             load(link, folder)
 
-    def move(
-        self,
-        source: str,
-        target: str,
-        tables: Sequence[str],
-        *,
-        base: Path | None,
-        mark: str,
-        overwrite: bool,
-        dry_run: bool,
-        rewriting: Rewriting = AS_IS,
-        remember: Path | None = None,
-    ) -> Mapping[str, RowChange]:
-        with mariadb_content.opened(source, target, dry_run) as side:
-            return content.move(side, tables, Wish(mark, base, overwrite, dry_run, rewriting, remember))
+    def shape(self, source: str, target: str) -> None:
+        with connect(source) as there, connect(target) as here:
+            make_shape(here, shape(there))
 
-    def has_mark(self, url: str, mark: str) -> bool:
-        return mariadb_content.has_mark(url, mark)
+    def move(self, source: str, target: str, tables: Sequence[str], wish: Wish) -> Mapping[str, RowChange]:
+        with mariadb_content.opened(source, target, wish.dry_run) as side:
+            return content.move(side, tables, wish)
+
+    def settle(self, url: str, mark: str) -> bool:
+        return mariadb_content.settle(url, mark)
 
     def create(self, admin: str, name: str, password: str) -> str:
         with connect(admin) as link:
@@ -116,9 +107,6 @@ class MariaDbInstant:
 
     def dump(self, folder: Path) -> None:
         dump(self._link, folder)
-
-    def keys(self, tables: Sequence[str], folder: Path, keep: tuple[str, ...] = ()) -> None:
-        write_keys(mariadb_content.MariaDbReader(self._link), tables, folder, keep)
 
 
 def count(link: Link, table: str) -> Count:

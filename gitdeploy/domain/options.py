@@ -20,9 +20,10 @@ _FLAGS = (
     "resume",
     "snapshot",
     "force-schema",
+    "overwrite",
 )
-_VALUES = ("reason", "env", "config")
-_LATER = ("at", "only", "ticket")
+_VALUES = ("reason", "env", "config", "only")
+_LATER = ("at", "ticket")
 CONFIGS = ("now", "then")
 
 
@@ -31,6 +32,7 @@ class Options:
     reason: str = ""
     env: str = ""
     config: str = ""
+    only: str = ""
     wait: bool = False
     detach: bool = False
     cancel_on_hangup: bool = False
@@ -40,6 +42,7 @@ class Options:
     resume: bool = False
     snapshot: bool = False
     force_schema: bool = False
+    overwrite: bool = False
 
     def as_list(self) -> list[str]:
         """The same options as they were pushed, so that they can be kept and parsed again."""

@@ -111,7 +111,11 @@ def tear_down(ctx: Context, env: Environment, *, actor: str) -> None:
         site=env.site, ref=f"refs/heads/{env.branch}", state=("queued", "building")
     ):
         ctx.queue.cancel(open_build.id, f"{env.branch} was removed", own_reason=True)
-    with ctx.lanes.of(env.site, env.name).switch.hold("its removal", Teller(), lambda: False):
+    lane = ctx.lanes.of(env.site, env.name)
+    with (
+        lane.data.hold("its removal", Teller(), lambda: False),
+        lane.switch.hold("its removal", Teller(), lambda: False),
+    ):
         Routes(ctx.home).remove(host(env.site, ctx.server.domain, label=env.label))
         Place(ctx.home, env.site, env.folder).clear()
         slot.end(ctx, env)

@@ -1,5 +1,5 @@
 """Command refs: `rollback/r41`, `promote/<build>`, `redeploy/r41`, `cancel/<build>`, `snapshot/<env>`,
-`restore/<snapshot>`, as pushed by git.
+`restore/<snapshot>`, `clone/<env>/<env>`, as pushed by git.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gitdeploy.domain import target as targets
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.move import Chosen
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.options import Options
 from gitdeploy.domain.refs import ZERO as NOTHING
@@ -15,11 +17,11 @@ from gitdeploy.domain.refs import Update
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid
-from gitdeploy.service import build, history, release, restore, snapshot
+from gitdeploy.service import build, history, move, release, restore, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 
-_OF_DEVELOPERS = ("cancel", "snapshot", "restore")
+_OF_DEVELOPERS = ("cancel", "snapshot", "restore", "clone")
 """What these may do where is decided by the verb itself."""
 
 
@@ -31,12 +33,17 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
         raise Invalid(f"{verb}/{target} is carried out at once.", "Push it without -o detach and -o skip.")
     if options.config and verb != "rollback":
         raise Invalid("Only a rollback chooses its configuration.", "Push without -o config.")
+    if options.env and verb == "clone":
+        raise Invalid("clone/<from>/<to> names both environments.", "Push without -o env.")
     match verb:
         case "snapshot":
             history.environment_of(ctx, site, target)
         case "restore":
             env = history.environment_of(ctx, site, options.env or snapshot.find(ctx, site, target).env)
             restore.allow(actor, site, env, confirmed=bool(options.reason))
+        case "clone":
+            _, into = move.between(ctx, site, target)
+            move.allow(actor, site, into, confirmed=bool(options.reason), dry_run=options.dry_run)
         case "rollback" | "promote" | "redeploy":
             targets.parse(target)
             history.environment_of(ctx, site, options.env)
@@ -73,7 +80,20 @@ def carry_out(
         case "restore":
             taken = snapshot.find(ctx, site, target)
             made = restore.restore(ctx, replace(ask, env=options.env or taken.env), taken)
+        case "clone":
+            source, into = move.between(ctx, site, target)
+            _clone(ctx, replace(ask, env=into.name), source, options)
+            return None
         case _:
             build.cancel(ctx, actor, site, target, teller)
             return None
     return Update(NOTHING, made.commit, f"refs/releases/{made.name}")
+
+
+def _clone(ctx: Context, ask: release.Ask, source: Environment, options: Options) -> None:
+    only = (one.strip() for one in options.only.split(","))
+    chosen = Chosen.of(False, False, (one for one in only if one), options.overwrite)
+    if ask.dry_run:
+        move.compare(ctx, ask, source, chosen)
+        raise release.DryRun(release.DRY_RUN)
+    move.clone(ctx, ask, source, chosen)

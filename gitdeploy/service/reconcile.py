@@ -26,7 +26,7 @@ from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import build as builds
 from gitdeploy.service import domain as domains
 from gitdeploy.service import environment as environments
-from gitdeploy.service import heads, incident, journal, push, restore, serving, slot
+from gitdeploy.service import heads, incident, journal, move_journal, push, restore, serving, slot
 from gitdeploy.service import release as releases
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
@@ -55,6 +55,7 @@ def at_start(ctx: Context) -> None:
         _break_stale_locks(ctx, site)
     for site_name, env in _left_open(ctx):
         _try(f"{site_name} {env}", journal.settle, ctx, site_name, env)
+    _try("moves", move_journal.settle_all, ctx)
     _try("restores", restore.finish, ctx)
     end_orphans(ctx)
     _try("notes", _tell_newest, ctx)
@@ -108,6 +109,7 @@ def again(ctx: Context) -> None:
     _try("orphans", end_orphans, ctx)
     for site_name, env in _left_open(ctx, since=clock.later(-_LOST)):
         _try(f"{site_name} {env}", _settle_in_its_lane, ctx, site_name, env)
+    _try("moves", move_journal.settle_all, ctx)
     _try("notes", _tell_again, ctx)
     for site in ctx.ledger.sites.where():
         stamp = ctx.repository(site.name).branches_stamp()

@@ -26,7 +26,7 @@ from gitdeploy.errors import Busy, Failed, GitdeployError, NotProven, Refused
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import exchange, history, slot, snapshot
+from gitdeploy.service import exchange, history, move_journal, slot, snapshot
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import CLOSED, Held
@@ -94,13 +94,13 @@ def restoring(ctx: Context, env: Environment) -> Iterator[None]:
     try:
         yield
     finally:
-        ctx.ledger.environments.change(now, state="ready")
+        _ready_again(ctx, now)
 
 
 def finish(ctx: Context) -> None:
     """At start: nothing is being restored any more. The switch itself is settled by its journal."""
     for env in ctx.ledger.environments.where(state=STATE):
-        ctx.ledger.environments.change(env, state="ready")
+        _ready_again(ctx, env)
 
 
 def retire(ctx: Context) -> None:
@@ -125,6 +125,12 @@ def retire(ctx: Context) -> None:
 
 
 # Private
+
+
+def _ready_again(ctx: Context, env: Environment) -> None:
+    """Unless content is on its way in, of which it is not known yet whether it has come."""
+    if not move_journal.is_open(ctx, env.site, env.name):
+        ctx.ledger.environments.change(env, state="ready")
 
 
 def _retire(ctx: Context, env: Environment, record: SwitchRecord, brought: Exchange) -> None:

@@ -133,10 +133,13 @@ def describe(ctx: Context, site: Site) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _nothing_moving(ctx: Context, site: Site) -> Iterator[None]:
-    """Hold every lane of the site: no switch is under way, and what waits will find the site changed."""
+    """Hold every lane of the site: no switch or move is under way, and what waits will find the site changed."""
     with contextlib.ExitStack() as held:
-        for one in ctx.ledger.environments.where(site=site.name, order="name"):
-            gate = ctx.lanes.of(site.name, one.name).switch
+        lanes = [
+            ctx.lanes.of(site.name, one.name)
+            for one in ctx.ledger.environments.where(site=site.name, order="name")
+        ]
+        for gate in (*(lane.data for lane in lanes), *(lane.switch for lane in lanes)):
             held.enter_context(gate.hold("a change of the site itself", Teller(), lambda: False))
         yield
 

@@ -11,6 +11,7 @@ from gitdeploy.domain.build import Build
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.event import Event
 from gitdeploy.domain.incident import Incident, gate
+from gitdeploy.domain.move import Move
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
@@ -95,6 +96,16 @@ def snapshot(row: Snapshot) -> dict[str, Any]:
             for name, one in row.facts.items()
         },
         "verified": json.loads(row.verified) if row.verified else None, "expires_at": row.expires_at,
+    }  # fmt: skip
+
+
+def move(row: Move) -> dict[str, Any]:
+    asked = row.asked
+    return {
+        "id": row.id, "site": row.site, "from": row.source, "to": row.target, "state": row.state, "actor": row.actor,
+        "reason": row.reason or None, "created_at": row.created_at, "finished_at": row.finished_at,
+        "database": asked.into or None, "only": list(asked.only), "overwrite": asked.overwrite,
+        "snapshot": row.snapshot or None, "error": row.error or None, **json.loads(row.report),
     }  # fmt: skip
 
 

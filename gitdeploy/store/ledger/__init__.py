@@ -22,6 +22,7 @@ from gitdeploy.domain.domain_name import Domain
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.head import Head
 from gitdeploy.domain.incident import Incident
+from gitdeploy.domain.move import Move
 from gitdeploy.domain.push import PendingPush
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.schema import KnownSchema
@@ -59,6 +60,7 @@ class Ledger:
         self.databases = Rows(self, "databases", Database, key=("site", "env", "name"))
         self.schemas = Rows(self, "schemas", KnownSchema, key=("fingerprint",))
         self.snapshots = Rows(self, "snapshots", Snapshot, key=("id",))
+        self.moves = Rows(self, "moves", Move, key=("id",))
         self.heads = Rows(self, "heads", Head, key=("site", "ref"))
         self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
         self.domains = Rows(self, "domains", Domain, key=("host",))

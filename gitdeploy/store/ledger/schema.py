@@ -61,6 +61,13 @@ CREATE TABLE snapshots (
   "release" INTEGER NOT NULL, databases TEXT NOT NULL, label TEXT NOT NULL, cause TEXT NOT NULL,
   pinned INTEGER NOT NULL, verified TEXT NOT NULL, expires_at TEXT, UNIQUE (site, number)
 );
+CREATE TABLE moves (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  source TEXT NOT NULL, target TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL, chosen TEXT NOT NULL,
+  state TEXT NOT NULL, created_at TEXT NOT NULL, snapshot TEXT NOT NULL, report TEXT NOT NULL, finished_at TEXT,
+  error TEXT NOT NULL
+);
+CREATE INDEX moves_by_state ON moves (state, site, target);
 CREATE TABLE heads (
   site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, ref TEXT NOT NULL,
   "commit" TEXT NOT NULL, PRIMARY KEY (site, ref)
