@@ -65,6 +65,7 @@ def _order(verb: str, says: str, default: str | None = None) -> click.Command:
     @env
     @click.option("--reason", default="", help="Why; kept with the release.")
     @click.option("--snapshot", is_flag=True, help="Capture and prove databases and files first.")
+    @click.option("--at", default="", metavar="TIME", help="Check it now and do it then: 2026-11-01T02:00.")
     @click.option("--dry-run", is_flag=True, help="Check everything and change nothing.")
     @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
     @as_json
@@ -77,6 +78,7 @@ def _order(verb: str, says: str, default: str | None = None) -> click.Command:
         env: str,
         reason: str,
         snapshot: bool,
+        at: str,
         dry_run: bool,
         yes: bool,
         as_json: bool,
@@ -85,7 +87,8 @@ def _order(verb: str, says: str, default: str | None = None) -> click.Command:
         if not yes and not dry_run and not as_json and sys.stdin.isatty():
             click.confirm(f"{verb} {env} of {site} to {target}?", abort=True, err=True)
         body = {
-            "target": target, "env": env, "reason": reason, "snapshot": snapshot, "dry_run": dry_run, **more
+            "target": target, "env": env, "reason": reason, "snapshot": snapshot, "at": _utc(at),
+            "dry_run": dry_run, **more
         }  # fmt: skip
         made = asked.client.follow(f"/sites/{site}/{verb}", body, screen.prose)
         if as_json:
@@ -150,6 +153,41 @@ def pin(asked: Settings, site: str, release: str, off: bool) -> None:
     asked.client.ask("POST", f"/sites/{site}/releases/{release}/pin", query={"pinned": not off or "false"})
 
 
+@click.group()
+def schedule() -> None:
+    """Promotions and rollbacks that wait for their hour."""
+
+
+@schedule.command("list")
+@site
+@click.option("--all", "everything", is_flag=True, help="Also those that ended, and how.")
+@as_json
+@settings
+def schedules(asked: Settings, site: str, everything: bool, as_json: bool) -> None:
+    """What of SITE waits for its hour, the next one first."""
+    found = asked.client.get(f"/sites/{site}/schedules", all=everything or "")
+    if as_json:
+        screen.facts(found)
+        return
+    rows = [
+        (one["id"], screen.when(one["at"]), one["env"], one["verb"], one["target"], one["actor"], one["state"],
+         one["said"] or "")
+        for one in found
+    ]  # fmt: skip
+    head = ("ID", "AT", "ENV", "ORDER", "TARGET", "BY", "STATE", "")
+    screen.table(rows, head=head, empty="Nothing is scheduled: gitdeploy promote SITE TARGET --at TIME")
+
+
+@schedule.command()
+@site
+@click.argument("id")
+@settings
+def cancel(asked: Settings, site: str, id: str) -> None:
+    """Take back what waits for its hour; ID may be an ending of it."""
+    ended = asked.client.ask("POST", f"/sites/{site}/schedules/{id}/cancel")
+    click.echo(f"{ended['verb']} {ended['target']} at {ended['at']} is canceled.", err=True)
+
+
 def _utc(text: str) -> str:
     if not text:
         return ""
@@ -174,6 +212,7 @@ COMMANDS = (
         "previous",
     ),
     _order("redeploy", "A fresh build of the same commit goes live.", "live"),
+    schedule,
     diff,
     verify,
     pin,

@@ -46,10 +46,22 @@ def listing(asked: Settings, site: str, env: str, as_json: bool) -> None:
     rows = [
         (one["snapshot"], one["env"], screen.when(one["created_at"]), one["cause"], one["release"],
          sum(of["rows"] for of in one["database"].values()), one["files"], one["bytes"],
-         "proven" if one["verified"] else "not proven", one["label"])
+         "proven" if one["verified"] else "not proven", "copied" if one["copied"] else "", one["label"])
         for one in found
     ]  # fmt: skip
-    head = ("SNAPSHOT", "ENV", "TAKEN", "CAUSE", "RELEASE", "ROWS", "FILES", "BYTES", "PROOF", "LABEL")
+    head = (
+        "SNAPSHOT",
+        "ENV",
+        "TAKEN",
+        "CAUSE",
+        "RELEASE",
+        "ROWS",
+        "FILES",
+        "BYTES",
+        "PROOF",
+        "COPY",
+        "LABEL",
+    )
     screen.table(rows, head=head, empty=f"No snapshots: gitdeploy snapshot take {site}")
 
 
@@ -106,6 +118,18 @@ def restore(
 
 @group.command()
 @site
+@click.option("--origin", default="", metavar="ID", help="The id that the site had, when that is another.")
+@as_json
+@settings
+def fetch(asked: Settings, site: str, origin: str, as_json: bool) -> None:
+    """Bring back the copies of SITE's snapshots that are not here, from where [snapshots] copy in server.toml says."""
+    found = asked.client.follow(f"/sites/{site}/snapshots/fetch", {"origin": origin}, screen.prose)
+    if as_json:
+        screen.facts(found)
+
+
+@group.command()
+@site
 @snapshot
 @click.option("--off", is_flag=True, help="Let it go again.")
 @settings
@@ -138,6 +162,8 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
             click.echo(f"{name}  {table}  {rows} rows")
     proof = found["verified"]
     click.echo(f"{proof['how']} {screen.when(proof['at'])}" if proof else "not proven yet", err=True)
+    if copy := found["copied"]:
+        click.echo(f"copied to {copy['to']} {screen.when(copy['at'])}", err=True)
 
 
 COMMANDS = (group,)

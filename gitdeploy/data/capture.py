@@ -3,6 +3,7 @@
     databases/<name>/…          what the engine wrote, cut into pieces; `sqlite:data/app.db` is sqlite/data/app.db
     files/<path>                below the data folder
     links.json, facts.json      the links among the files; what the databases held
+    sealed                      only where all the others are sealed: the id of the key
 
 What is unchanged since the snapshot before is neither read again (files) nor stored again (pieces).
 """
@@ -26,12 +27,13 @@ from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.manifest import Manifest
 from gitdeploy.domain.snapshot import Facts
 from gitdeploy.domain.tree_path import TreePath
-from gitdeploy.errors import Failed, GitdeployError, NotProven
+from gitdeploy.errors import Failed, GitdeployError
 from gitdeploy.store import durable
 from gitdeploy.store.artifacts import Store
 from gitdeploy.store.publish import NewFile, Published
 
-FILES, DATABASES, FACTS, LINKS = b"files/", b"databases/", b"facts.json", b"links.json"
+FILES, DATABASES, FACTS, LINKS, SEALED = b"files/", b"databases/", b"facts.json", b"links.json", b"sealed"
+_PIECE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,14 @@ class Source:
 @dataclass(frozen=True)
 class Place:
     """Where an environment keeps what is captured: its data folder and its databases; a file that remembers what was
-    seen; and a folder for what is written on the way.
+    seen; and a folder for what is written on the way. `sealed`: nobody is to read it without the key.
     """
 
     data: Path
     databases: Sequence[Source]
     index: Path
     work: Path
+    sealed: bool = False
 
     @property
     def captured_as_databases(self) -> frozenset[TreePath]:
@@ -96,8 +99,12 @@ def capture(store: Store, place: Place, before: Digest | None) -> Captured:
         told: dict[str, Facts] = {}
         written: set[TreePath] = set()
         found = _everything(place, last, instants, dumps, told, written)
-        gone = (path for path in base if not (path in last.now.stamps or path in written)) if base else ()
-        published = store.publish(found, base=base, removed=gone, like=like)
+        gone = (
+            (path for path in base if not (path in last.now.stamps or path in written or path == SEALED))
+            if base
+            else ()
+        )
+        published = store.publish(_put_away(store, place, found), base=base, removed=gone, like=like)
         _remember(place, published.manifest.root, last.now)
         return Captured(published, told)
 
@@ -115,12 +122,6 @@ def restore(
         with tempfile.TemporaryDirectory(dir=work) as folder:
             _put_dump(store, manifest, one, Path(folder))
             one.engine.load(one.url, Path(folder))
-
-
-def facts(store: Store, artifact: Digest) -> dict[str, Facts]:
-    """What the databases of a snapshot held."""
-    said = json.loads(_read(store, store.load(artifact), FACTS) or b"{}")
-    return {name: Facts.from_json(one) for name, one in said.items()}
 
 
 # Private
@@ -159,7 +160,18 @@ def _look(place: Place, before: Seen) -> _Look:
 def _files(store: Store, place: Place, base: Manifest | None, seen: Seen, like: Manifest | None) -> _First:
     look = _look(place, seen)
     gone = (path for path in base if path.startswith(FILES) and path not in look.now.stamps) if base else ()
-    return _First(store.publish(look.changed(), base=base, removed=gone, like=like), look.now)
+    found = _put_away(store, place, look.changed())
+    return _First(store.publish(found, base=base, removed=gone, like=like), look.now)
+
+
+def _put_away(store: Store, place: Place, found: Iterable[NewFile]) -> Iterator[NewFile]:
+    """As they come into the store: sealed, with a word about it, or as they are."""
+    if not place.sealed:
+        yield from found
+        return
+    for file in found:
+        yield NewFile(file.path, file.kind, store.sealing.seal(file.content))
+    yield NewFile(SEALED, "file", (store.sealing.key_id.encode(),))
 
 
 def _everything(
@@ -200,6 +212,9 @@ def _known(store: Store, place: Place, before: Digest | None) -> tuple[Manifest 
         return None, Seen()
     try:
         base = store.load(before)
+        mark = store.sealing.key_id.encode() if place.sealed else None
+        if (base[SEALED].digest if SEALED in base else None) != (mark and Digest.of(mark)):
+            return None, Seen()  # sealed otherwise: nothing of it can be taken over
         said = json.loads(place.index.read_text("utf-8"))
         seen = Seen.from_json(said) if said["artifact"] == before else Seen()
     except (GitdeployError, OSError):
@@ -218,9 +233,9 @@ def _put_files(store: Store, manifest: Manifest, data: Path) -> None:
     for path, entry in manifest.folder.walk():
         if path.startswith(FILES):
             name = os.fsdecode(path.removeprefix(FILES))
-            with open(store.blob(entry.digest), "rb") as blob:
-                files.put(data, name, entry.kind, iter(lambda: blob.read(1 << 20), b""))
-    for name, target in json.loads(_read(store, manifest, LINKS) or b"{}").items():
+            files.put(data, name, entry.kind, _plain(store, manifest, entry.digest))
+    links = b"".join(_plain(store, manifest, manifest[LINKS].digest)) if LINKS in manifest else b"{}"
+    for name, target in json.loads(links).items():
         link = data / name.removeprefix(os.fsdecode(FILES))
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(target)
@@ -235,15 +250,18 @@ def _put_dump(store: Store, manifest: Manifest, one: Source, folder: Path) -> No
     for path in found:
         target = folder / os.fsdecode(path.removeprefix(one.above))
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(store.blob(manifest[path].digest), target)
+        with open(target, "xb") as file:
+            file.writelines(_plain(store, manifest, manifest[path].digest))
     pieces.join(folder)
 
 
-def _read(store: Store, manifest: Manifest, path: TreePath) -> bytes:
-    entry = manifest.get(path)
-    if entry is None:
-        return b""
-    content = store.blob(entry.digest).read_bytes()
-    if Digest.of(content) != entry.digest:
-        raise NotProven(f"{os.fsdecode(path)} of the snapshot {manifest.root.short} is not what was stored.")
-    return content
+def _plain(store: Store, manifest: Manifest, digest: Digest) -> Iterator[bytes]:
+    """What was captured, whether it is stored sealed or not."""
+    stored = _pieces(store.blob(digest))
+    return store.sealing.open(stored) if SEALED in manifest else stored
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from gitdeploy.domain.schedule import moment
 from gitdeploy.errors import Invalid
 
 REASON_MAX = 1000
@@ -22,8 +23,8 @@ _FLAGS = (
     "force-schema",
     "overwrite",
 )
-_VALUES = ("reason", "env", "config", "only")
-_LATER = ("at", "ticket")
+_VALUES = ("reason", "env", "config", "at", "only")
+_LATER = ("ticket",)
 CONFIGS = ("now", "then")
 
 
@@ -32,6 +33,7 @@ class Options:
     reason: str = ""
     env: str = ""
     config: str = ""
+    at: str = ""
     only: str = ""
     wait: bool = False
     detach: bool = False
@@ -82,7 +84,7 @@ def _value(name: str, value: str) -> str:
         )
     if name == "config" and value not in CONFIGS:
         raise Invalid(f"The push option config cannot be {value[:40]!r}.", "Say config=now or config=then.")
-    return value
+    return moment(value) if name == "at" else value
 
 
 def _nearest(name: str) -> str:

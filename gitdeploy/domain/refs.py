@@ -12,7 +12,7 @@ from gitdeploy.errors import GitdeployError, Invalid, Refused
 
 ORDERS = ("rollback", "promote", "redeploy", "cancel", "snapshot", "restore", "clone")
 RESERVED = ("cutover", "approve", "pin", "live", "releases")
-WRITTEN_BY_US = ("refs/live/", "refs/releases/", "refs/notes/")
+WRITTEN_BY_US = ("refs/live/", "refs/releases/", "refs/notes/", "refs/schedules/")
 ZERO = "0" * 40
 
 

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gitdeploy.domain import schedule as schedules
-from gitdeploy.domain import units
+from gitdeploy.domain import crontab, units
 from gitdeploy.domain.masking import MASKS
 from gitdeploy.errors import GitdeployError, Invalid
 
@@ -146,7 +145,7 @@ def _statuses(value: object) -> tuple[int, ...]:
 
 
 def _cron(value: object) -> str:
-    return schedules.parse(_text(value))
+    return crontab.parse(_text(value))
 
 
 def _mask(value: object) -> str:
@@ -226,4 +225,5 @@ preview_data = Kind(
     lambda value: _matching(r"none|clone|[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", value),
 )
 schedule = Kind("schedule", 'should be a schedule such as "0 2 * * *" or @daily', _cron)
+some_schedule = Kind("schedule", schedule.should, lambda value: value and _cron(value))
 command = Kind("command", "should be a command", lambda value: _matching(r"(?s).*\S.*", value))

@@ -121,6 +121,10 @@ class Data:
     about: ClassVar[str] = "What an app keeps between releases."
     databases: tuple[str, ...] = key(kinds.databases, [], '"sqlite:<path>", "postgres" or "mariadb".')
     files: tuple[str, ...] = key(kinds.folders, [], "Folders that the running app writes to.")
+    snapshots: str = key(
+        kinds.some_schedule, "", "When snapshots are taken (UTC), such as @daily; not of previews."
+    )
+    keep: int = key(kinds.count(1, 1000), 14, "How many of the scheduled snapshots stay.")
 
 
 @dataclass(frozen=True)
@@ -219,7 +223,11 @@ class Settings:
         """What a release is served with, for its signed record: every value said, none left to a default."""
         return {
             "cron": dict(sorted(self.cron.items())),
-            "data": {"databases": list(self.data.databases), "files": list(self.data.files)},
+            "data": {
+                "databases": list(self.data.databases),
+                "files": list(self.data.files),
+                "snapshots": self.data.snapshots,
+            },
             "health": asdict(self.health) | {"expect": list(self.health.expect)},
             "processes": {name: asdict(self.processes[name]) for name in sorted(self.processes)},
             "static": asdict(self.static),

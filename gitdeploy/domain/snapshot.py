@@ -11,8 +11,9 @@ from gitdeploy.domain.schema import Schema
 
 LABEL_MAX = 120
 ASKED = "asked"
+SCHEDULED = "scheduled"
 KEEP_AUTOMATIC = 10
-"""How many snapshots of an environment stay that nobody asked for."""
+"""How many snapshots of an environment stay that nobody asked for, nor any schedule."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ class Facts:
 class Snapshot:
     """A row of the ledger. `artifact` is the digest of what is stored; `number` counts per site; `release` the
     number of the one that was live; `databases` the JSON of `Facts` by database; `verified` the JSON of `{at, how,
-    rows, seconds}`, empty until it was restored and compared. `cause` is who or what wanted it: `asked`, `scheduled`,
-    or the verb that it was taken before. Times are UTC ISO 8601, sizes bytes.
+    rows, seconds}`, empty until it was restored and compared; `copied` that of `{at, to, bytes, objects, seconds}`,
+    empty until it lies in another place too. `cause` is who or what wanted it: `asked`, `scheduled`, or the verb that
+    it was taken before. Times are UTC ISO 8601, sizes bytes.
     """
 
     id: str
@@ -83,6 +85,7 @@ class Snapshot:
     cause: str = ASKED
     pinned: bool = False
     verified: str = ""
+    copied: str = ""
     expires_at: str | None = None
 
     @property
@@ -94,12 +97,13 @@ class Snapshot:
         return {name: Facts.from_json(one) for name, one in json.loads(self.databases).items()}
 
 
-def worth_keeping(taken: Iterable[Snapshot]) -> frozenset[int]:
-    """The numbers that stay, of one environment's snapshots: what somebody asked for or pinned, the newest others,
-    and the newest that is proven.
+def worth_keeping(taken: Iterable[Snapshot], *, scheduled: int) -> frozenset[int]:
+    """The numbers that stay, of one environment's snapshots: what somebody asked for or pinned, the newest `scheduled`
+    of those that a schedule asked for, the newest others, and the newest that is proven.
     """
     newest = sorted(taken, key=lambda one: one.number, reverse=True)
     kept = {one.number for one in newest if one.pinned or one.cause == ASKED}
-    kept.update([one.number for one in newest if one.cause != ASKED][:KEEP_AUTOMATIC])
+    kept.update([one.number for one in newest if one.cause == SCHEDULED][:scheduled])
+    kept.update([one.number for one in newest if one.cause not in (ASKED, SCHEDULED)][:KEEP_AUTOMATIC])
     kept.update([one.number for one in newest if one.verified][:1])
     return frozenset(kept)

@@ -253,6 +253,7 @@ def shared_settings(*, hooks: Path, max_pack: int) -> str:
 \tautogc = false
 \tfsckObjects = true
 \thideRefs = refs/releases
+\thideRefs = refs/schedules
 \tkeepAlive = 5
 \tmaxInputSize = {max_pack}
 \tprocReceiveRefs = refs

@@ -1,4 +1,5 @@
-"""Scheduled commands: run in the slot of what is live, so that a switch takes them along. Previews have none.
+"""What happens by the clock: an environment's snapshots, and its scheduled commands, which run in the slot of what is
+live, so that a switch takes them along. Previews have neither.
 
 A command that is due while it still runs, in this slot or in one that is being left, is skipped. What was due
 while nobody was there to look is not made up for.
@@ -11,15 +12,17 @@ import threading
 import time
 from datetime import UTC, datetime
 
-from gitdeploy.domain import schedule
+from gitdeploy.domain import crontab
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.release import Release
+from gitdeploy.domain.snapshot import SCHEDULED
 from gitdeploy.errors import GitdeployError
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
-from gitdeploy.service import serving
+from gitdeploy.service import serving, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.mishap import plainly
+from gitdeploy.service.teller import Teller
 
 log = logging.getLogger("gitdeploy.cron")
 LONGEST = 6 * 3600  # seconds
@@ -48,11 +51,30 @@ class Cron:
 
 
 def _begin(ctx: Context, env: Environment, release: Release, minute: datetime) -> None:
-    for number, (when, line) in enumerate(serving.settings(ctx, release).get("cron", {}).items(), start=1):
-        if schedule.is_due(when, minute):
+    settings = serving.settings(ctx, release)
+    when = settings["data"].get("snapshots", "")
+    if when and crontab.is_due(when, minute):
+        threading.Thread(target=_capture, args=(ctx, env), name="snapshot").start()
+    for number, (when, line) in enumerate(settings.get("cron", {}).items(), start=1):
+        if crontab.is_due(when, minute):
             name = f"cron.{number}"
             # Not waited for when the server stops: its keeper sees to it.
             threading.Thread(target=_run, args=(ctx, env, release, name, line), daemon=True).start()
+
+
+def _capture(ctx: Context, env: Environment) -> None:
+    """What keeps it from being taken is in the log and among the events, and waits for nobody."""
+    try:
+        with ctx.lanes.of(env.site, env.name).data.hold(
+            "a scheduled snapshot", Teller(), ctx.queue.stopping.is_set
+        ):
+            snapshot.capture_now(ctx, env, "gitdeploy", Teller(), cause=SCHEDULED)
+    except Exception as error:
+        told = plainly(error, f"the snapshot of {env.site} {env.name}")
+        log.error("%s %s: %s", env.site, env.name, told.message)
+        ctx.event(
+            "snapshot.failed", actor="gitdeploy", site=env.site, env=env.name, data={"error": told.message}
+        )
 
 
 def _run(ctx: Context, env: Environment, release: Release, name: str, line: str) -> None:

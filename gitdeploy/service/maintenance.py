@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from gitdeploy.errors import GitdeployError
-from gitdeploy.service import cron, doctor, reconcile, restore, retention, snapshot, watch
+from gitdeploy.service import cron, doctor, due, reconcile, restore, retention, snapshot, snapshot_copy, watch
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 
@@ -18,11 +18,13 @@ log = logging.getLogger("gitdeploy.maintenance")
 EVERY = {
     "edge": 5.0,
     "cron": 1.0,
+    "schedules": 1.0,
     "apps": 5.0,
     "watch": 2.0,
     "branches": 10.0,
     "replaced data": 5.0,
-    "proofs": 30.0,
+    "proofs": 5.0,
+    "copies": 5.0,
     "patrol": 900.0,
     "collection": 3600.0,
 }
@@ -34,11 +36,13 @@ def run(ctx: Context, ending: threading.Event, ensure_edge: Callable[[], object]
     chores: dict[str, Callable[[], object]] = {
         "edge": ensure_edge,
         "cron": partial(cron.Cron().look, ctx),
+        "schedules": lambda: due.look(ctx),
         "apps": lambda: reconcile.keep_apps(ctx),
         "watch": partial(watch.Watch().look, ctx),
         "branches": lambda: reconcile.again(ctx),
         "replaced data": lambda: restore.retire(ctx),
         "proofs": partial(snapshot.Prover().look, ctx),
+        "copies": partial(snapshot_copy.Copier().look, ctx),
         "patrol": lambda: _patrol(ctx),
         "collection": lambda: retention.collect(ctx, Teller()),
     }

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,12 +16,14 @@ from gitdeploy.domain.options import Options
 from gitdeploy.domain.refs import ZERO as NOTHING
 from gitdeploy.domain.refs import Update
 from gitdeploy.domain.role import Actor, Role
+from gitdeploy.domain.schedule import VERBS, Schedule
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid
-from gitdeploy.service import build, history, move, release, restore, snapshot
+from gitdeploy.service import build, history, move, release, restore, schedule, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 
+SCHEDULE = "sch_"
 _OF_DEVELOPERS = ("cancel", "snapshot", "restore", "clone")
 """What these may do where is decided by the verb itself."""
 
@@ -31,6 +34,8 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
     actor.need(least, site.name, verb if verb in _OF_DEVELOPERS else f"{verb} {options.env or PRODUCTION}")
     if options.detach or options.skip:
         raise Invalid(f"{verb}/{target} is carried out at once.", "Push it without -o detach and -o skip.")
+    if options.at and verb not in VERBS:
+        raise Invalid(f"{verb}/{target} is carried out at once.", "Push it without -o at.")
     if options.config and verb != "rollback":
         raise Invalid("Only a rollback chooses its configuration.", "Push without -o config.")
     if options.env and verb == "clone":
@@ -84,10 +89,40 @@ def carry_out(
             source, into = move.between(ctx, site, target)
             _clone(ctx, replace(ask, env=into.name), source, options)
             return None
+        case "cancel" if target.startswith(SCHEDULE):
+            schedule.cancel(ctx, actor, site, target)
+            teller.done(f"{target} is canceled")
+            return None
         case _:
             build.cancel(ctx, actor, site, target, teller)
             return None
     return Update(NOTHING, made.commit, f"refs/releases/{made.name}")
+
+
+def file(
+    ctx: Context,
+    actor: Actor,
+    site: Site,
+    verb: str,
+    target: str,
+    options: Options,
+    teller: Teller,
+    gone: Callable[[], bool] = lambda: False,
+) -> Schedule:
+    """Check now what is to be done at `options.at`, and write it down. Raises DryRun when no more was asked for."""
+    with contextlib.suppress(release.DryRun):
+        carry_out(ctx, actor, site, verb, target, replace(options, at="", dry_run=True), teller, gone)
+    if options.dry_run:
+        raise release.DryRun(release.DRY_RUN)
+    into = (
+        move.between(ctx, site, target)[1]
+        if verb == "clone"
+        else history.environment_of(ctx, site, options.env)
+    )
+    return schedule.file(ctx, actor, site, verb, target, options, teller, env=into.name)
+
+
+# Private
 
 
 def _clone(ctx: Context, ask: release.Ask, source: Environment, options: Options) -> None:

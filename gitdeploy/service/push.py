@@ -7,11 +7,12 @@ follow   post-receive: build what git has accepted
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gitdeploy.domain import options as push_options
 from gitdeploy.domain.names import PRODUCTION
@@ -24,7 +25,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.errors import Busy, GitdeployError, Invalid, Refused
 from gitdeploy.git.receive import Answer
 from gitdeploy.git.repository import Repository
-from gitdeploy.service import bad_commits, environment, incident, order, policy, release
+from gitdeploy.service import bad_commits, environment, incident, order, policy, release, schedule
 from gitdeploy.service.context import Context
 from gitdeploy.service.mishap import plainly
 from gitdeploy.service.teller import Teller
@@ -168,6 +169,8 @@ def _carry_out(
     ctx: Context, push: Push, options: Options, update: Update, what: Meaning, *, also: tuple[Update, ...]
 ) -> Answer:
     match what:
+        case Gated() | Order() if options.at:
+            return _schedule(ctx, push, options, update, what, also)
         case Gated(env, _):
             release.deploy(
                 ctx, push.actor, push.site, env, update, options, push.teller, push.gone, also=also
@@ -181,10 +184,42 @@ def _carry_out(
             moved = order.carry_out(ctx, push.actor, push.site, verb, target, options, push.teller, push.gone)
             return Answer(update.ref, moved=moved)
         case _:
+            if options.at:
+                raise Invalid(
+                    "Only what changes an environment can wait for its hour.", "Push it without -o at."
+                )
             if options.dry_run:
                 raise release.DryRun(release.DRY_RUN)
             _remember(ctx, push, options, update, what)
             return Answer(update.ref, fall_through=True)
+
+
+def _schedule(
+    ctx: Context, push: Push, options: Options, update: Update, what: Gated | Order, also: tuple[Update, ...]
+) -> Answer:
+    """Built and checked now, to go live later."""
+    if also:
+        raise Refused("What waits for its hour cannot be part of an --atomic push.", "Push it on its own.")
+    if isinstance(what, Order):
+        order.file(ctx, push.actor, push.site, what.verb, what.target, options, push.teller, push.gone)
+        return Answer(update.ref)
+    now = replace(options, at="", dry_run=True)
+    with contextlib.suppress(release.DryRun):
+        release.deploy(ctx, push.actor, push.site, what.environment, update, now, push.teller, push.gone)
+    if options.dry_run:
+        raise release.DryRun(release.DRY_RUN)
+    filed = schedule.file(
+        ctx,
+        push.actor,
+        push.site,
+        "push",
+        what.branch,
+        options,
+        push.teller,
+        env=what.environment,
+        update=update,
+    )
+    return Answer(update.ref, moved=schedule.answer(filed))
 
 
 def _remember(ctx: Context, push: Push, options: Options, update: Update, what: Meaning) -> list[PendingPush]:

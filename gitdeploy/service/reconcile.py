@@ -25,8 +25,8 @@ from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import build as builds
 from gitdeploy.service import domain as domains
+from gitdeploy.service import due, heads, incident, journal, move_journal, push, restore, serving, slot
 from gitdeploy.service import environment as environments
-from gitdeploy.service import heads, incident, journal, move_journal, push, restore, serving, slot
 from gitdeploy.service import release as releases
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
@@ -57,6 +57,7 @@ def at_start(ctx: Context) -> None:
         _try(f"{site_name} {env}", journal.settle, ctx, site_name, env)
     _try("moves", move_journal.settle_all, ctx)
     _try("restores", restore.finish, ctx)
+    _try("schedules", due.finish, ctx)
     end_orphans(ctx)
     _try("notes", _tell_newest, ctx)
     _try("domains", domains.settle, ctx)

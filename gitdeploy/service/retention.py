@@ -19,6 +19,7 @@ from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import DRAIN
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import snapshot as snapshots
+from gitdeploy.service import snapshot_copy
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock
@@ -38,6 +39,8 @@ def collect(ctx: Context, teller: Teller, *, dry_run: bool = False) -> dict[str,
         snapshots.let_go(ctx, site)
     ctx.store.release_trees(lambda: _served(ctx))
     freed = ctx.store.collect(lambda: kept(ctx))
+    if snapshot_copy.is_due(ctx):
+        snapshot_copy.sweep(ctx)
     for site in ctx.ledger.sites.where():
         repository = ctx.repository(site.name)
         repository.forget_torn_pushes()

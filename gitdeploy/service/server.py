@@ -7,11 +7,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from gitdeploy.data import url
 from gitdeploy.domain import units
 from gitdeploy.domain.database import SERVERS
 from gitdeploy.errors import Invalid
+from gitdeploy.store.elsewhere import elsewhere
+
+_Section = TypeVar("_Section")
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,20 @@ class TlsSettings:
     acme: str = ""
     email: str = ""
     ca_root: str = ""
+
+
+@dataclass(frozen=True)
+class SnapshotSettings:
+    """`encrypt`: snapshots are sealed with `keys/snapshots.key`. `copy`: a folder, or `s3://bucket/prefix`, where every
+    proven one is copied to; the others say how a bucket is reached, where the environment (`AWS_…`) does not.
+    """
+
+    encrypt: bool = False
+    copy: str = ""
+    endpoint: str = ""
+    region: str = ""
+    access_key: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,7 @@ class Server:
     min_free: float = 5.0
     tls: TlsSettings = TlsSettings()
     databases: Mapping[str, str] = field(default_factory=dict, repr=False)
+    snapshots: SnapshotSettings = SnapshotSettings()
 
     @classmethod
     def load(cls, path: Path) -> Server:
@@ -65,6 +84,8 @@ class Server:
             said["tls"] = _tls(path, said["tls"])
         if "databases" in said:
             said["databases"] = _databases(path, said["databases"])
+        if "snapshots" in said:
+            said["snapshots"] = _snapshots(path, said["snapshots"])
         return cls(**said)
 
 
@@ -81,13 +102,33 @@ def _databases(path: Path, said: object) -> Mapping[str, str]:
     return said
 
 
-def _tls(path: Path, said: object) -> TlsSettings:
-    known = [field.name for field in dataclasses.fields(TlsSettings)]
+def _snapshots(path: Path, said: object) -> SnapshotSettings:
+    found = _section(path, "snapshots", SnapshotSettings, said)
+    if bool(found.access_key) != bool(found.secret_key):
+        raise Invalid(f"{path.name}: access_key and secret_key belong together.", "Give both, or neither.")
+    if found.copy:
+        try:
+            elsewhere(found.copy, dataclasses.asdict(found))
+        except Invalid as error:
+            raise Invalid(f"{path.name}: {error.message}", error.hint) from None
+    return found
+
+
+def _section(path: Path, name: str, kind: type[_Section], said: object) -> _Section:
+    """A table whose values are of the types of the defaults."""
+    known = {one.name: one.default for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if not isinstance(said, dict) or not set(said) <= set(known):
-        raise Invalid(f"{path.name}: [tls] is not understood.", f"Known: {', '.join(known)}.")
-    if not all(isinstance(value, str) for value in said.values()):
-        raise Invalid(f"{path.name}: [tls] has a value of the wrong type.", "All of them are text.")
-    found = TlsSettings(**said)
+        raise Invalid(f"{path.name}: [{name}] is not understood.", f"Known: {', '.join(known)}.")
+    for key, value in said.items():
+        if type(value) is not type(known[key]):
+            raise Invalid(
+                f"{path.name}: {key} of [{name}] has the wrong type.", f"The default is {known[key]!r}."
+            )
+    return kind(**said)
+
+
+def _tls(path: Path, said: object) -> TlsSettings:
+    found = _section(path, "tls", TlsSettings, said)
     if found.acme and not found.acme.startswith("https://"):
         raise Invalid(f"{path.name}: acme is no https:// address.", "Give that of an ACME directory.")
     if found.ca_root and not (path.parent / found.ca_root).is_file():

@@ -23,7 +23,7 @@ from gitdeploy.domain.snapshot import ASKED, LABEL_MAX, Facts, Snapshot, worth_k
 from gitdeploy.domain.switch import SwitchRecord
 from gitdeploy.errors import Busy, Failed, Invalid, NotFound, NotProven
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import serving, slot
+from gitdeploy.service import policy, serving, slot, snapshot_copy
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import CLOSED, Held
 from gitdeploy.service.exchange import Exchange
@@ -148,10 +148,11 @@ def find(ctx: Context, site: Site, name: str) -> Snapshot:
 
 def let_go(ctx: Context, site: Site) -> None:
     """Forget the older ones of those that nobody asked for."""
+    scheduled = policy.of_site(site, ctx.repository(site.name)).data.keep
     found = listing(ctx, site)
     for env in {one.env for one in found}:
         mine = [one for one in found if one.env == env]
-        kept_numbers = worth_keeping(mine)
+        kept_numbers = worth_keeping(mine, scheduled=scheduled)
         for one in mine:
             if one.number not in kept_numbers:
                 _forget(ctx, one, "gitdeploy")
@@ -226,6 +227,7 @@ def _forget(ctx: Context, snapshot: Snapshot, actor: str) -> None:
         ctx.event(
             "snapshot.removed", actor=actor, site=snapshot.site, env=snapshot.env, subject=snapshot.name
         )
+    snapshot_copy.forget(ctx, snapshot)
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,7 @@ def _store(
 ) -> Snapshot:
     last = ctx.ledger.snapshots.one(site=env.site, env=env.name, order="number DESC")
     index = ctx.home.snapshots / ctx.site(env.site).id / f"{env.folder}.json"
-    place = capture.Place(data, databases, index, work(ctx))
+    place = capture.Place(data, databases, index, work(ctx), sealed=ctx.server.snapshots.encrypt)
     captured = capture.capture(ctx.store, place, Digest.parse(last.artifact) if last else None)
     with captured.published as published, ctx.ledger.atomic():
         manifest = published.manifest

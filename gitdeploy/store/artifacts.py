@@ -26,6 +26,7 @@ from gitdeploy.store.manifests import Manifests
 from gitdeploy.store.proof import Proof, Verified
 from gitdeploy.store.publish import NewFile, Published, Publisher
 from gitdeploy.store.scrub import Problem, scrub
+from gitdeploy.store.sealing import Sealing
 from gitdeploy.store.signing import Keys
 from gitdeploy.store.trees import Trees
 
@@ -35,6 +36,7 @@ class Store:
 
     def __init__(self, home: Home) -> None:
         self.keys = Keys(home.keys)
+        self.sealing = Sealing(home.keys / "snapshots.key")
         self._holds = Holds()
         self._incoming = Incoming(home.store / "incoming")
         self._blobs = Blobs(home.store / "blobs")

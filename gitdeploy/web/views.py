@@ -13,6 +13,7 @@ from gitdeploy.domain.event import Event
 from gitdeploy.domain.incident import Incident, gate
 from gitdeploy.domain.move import Move
 from gitdeploy.domain.release import Release
+from gitdeploy.domain.schedule import Schedule
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.service import history, processes, slot
@@ -95,7 +96,16 @@ def snapshot(row: Snapshot) -> dict[str, Any]:
                    "tables": {table: count.rows for table, count in sorted(one.tables.items())}}
             for name, one in row.facts.items()
         },
-        "verified": json.loads(row.verified) if row.verified else None, "expires_at": row.expires_at,
+        "verified": json.loads(row.verified) if row.verified else None,
+        "copied": json.loads(row.copied) if row.copied else None, "expires_at": row.expires_at,
+    }  # fmt: skip
+
+
+def schedule(row: Schedule) -> dict[str, Any]:
+    return {
+        "id": row.id, "site": row.site, "env": row.env, "verb": row.verb, "target": row.target, "actor": row.actor,
+        "at": row.at, "state": row.state, "commit": row.commit or None, "said": row.said or None,
+        "created_at": row.created_at, "ended_at": row.ended_at,
     }  # fmt: skip
 
 

@@ -46,7 +46,8 @@ ONLY_IN = {
     "click": {"cli"},
     "dulwich": {"git"},
     "watchfiles": {"web"},
-    "cryptography": {"store/signing.py", "store/vault.py", "store/certificates.py"},
+    "cryptography": {"store/signing.py", "store/vault.py", "store/certificates.py", "store/sealing.py"},
+    "obstore": {"store/elsewhere.py"},
 }
 
 IMPURE = {

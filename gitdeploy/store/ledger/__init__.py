@@ -25,6 +25,7 @@ from gitdeploy.domain.incident import Incident
 from gitdeploy.domain.move import Move
 from gitdeploy.domain.push import PendingPush
 from gitdeploy.domain.release import Release
+from gitdeploy.domain.schedule import Schedule
 from gitdeploy.domain.schema import KnownSchema
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
@@ -63,6 +64,7 @@ class Ledger:
         self.moves = Rows(self, "moves", Move, key=("id",))
         self.heads = Rows(self, "heads", Head, key=("site", "ref"))
         self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
+        self.schedules = Rows(self, "schedules", Schedule, key=("id",))
         self.domains = Rows(self, "domains", Domain, key=("host",))
         self.incidents = Rows(self, "incidents", Incident, key=("site", "number"))
         self.grants = Rows(self, "grants", Grant, key=("actor", "site"))

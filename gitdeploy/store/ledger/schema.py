@@ -59,7 +59,7 @@ CREATE TABLE snapshots (
   number INTEGER NOT NULL, env TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL,
   artifact TEXT NOT NULL, bytes INTEGER NOT NULL, files INTEGER NOT NULL, stored INTEGER NOT NULL,
   "release" INTEGER NOT NULL, databases TEXT NOT NULL, label TEXT NOT NULL, cause TEXT NOT NULL,
-  pinned INTEGER NOT NULL, verified TEXT NOT NULL, expires_at TEXT, UNIQUE (site, number)
+  pinned INTEGER NOT NULL, verified TEXT NOT NULL, copied TEXT NOT NULL, expires_at TEXT, UNIQUE (site, number)
 );
 CREATE TABLE moves (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
@@ -78,6 +78,13 @@ CREATE TABLE switches (
   phase TEXT NOT NULL, created_at TEXT NOT NULL, data TEXT NOT NULL
 );
 CREATE INDEX switches_by_phase ON switches (phase, site, env);
+CREATE TABLE schedules (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  env TEXT NOT NULL, verb TEXT NOT NULL, target TEXT NOT NULL, options TEXT NOT NULL, actor TEXT NOT NULL,
+  local INTEGER NOT NULL, at TEXT NOT NULL, created_at TEXT NOT NULL, live INTEGER NOT NULL, ref TEXT NOT NULL,
+  "commit" TEXT NOT NULL, state TEXT NOT NULL, said TEXT NOT NULL, ended_at TEXT
+);
+CREATE INDEX schedules_by_state ON schedules (state, at);
 CREATE TABLE domains (
   host TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL

@@ -9,13 +9,16 @@ from pydantic import BaseModel, Field
 
 from gitdeploy.domain import target as targets
 from gitdeploy.domain.names import PRODUCTION
-from gitdeploy.domain.options import REASON_MAX
+from gitdeploy.domain.options import REASON_MAX, Options
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Role
+from gitdeploy.domain.schedule import moment
 from gitdeploy.domain.target import Target
 from gitdeploy.errors import Invalid
 from gitdeploy.service import history, serving
+from gitdeploy.service import order as orders
 from gitdeploy.service import release as releases
+from gitdeploy.service import schedule as schedules
 from gitdeploy.service.context import Context
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
@@ -35,6 +38,7 @@ class Order(BaseModel):
     config: Literal["", "now", "then"] = ""
     snapshot: bool = False
     force_schema: bool = False
+    at: str = ""
 
 
 @router.get("/sites/{site}/releases")
@@ -77,6 +81,25 @@ def pin(ctx: Ctx, who: Who, site: ThisSite, release: str, pinned: bool = True) -
     return views.release(history.pin(ctx, who, site, targets.parse(release), pinned))
 
 
+def _later(body: Order) -> Options:
+    return Options(
+        body.reason, body.env, body.config, moment(body.at), dry_run=body.dry_run, no_cache=body.no_cache,
+        snapshot=body.snapshot, force_schema=body.force_schema,
+    )  # fmt: skip
+
+
+@router.get("/sites/{site}/schedules")
+def scheduled(ctx: Ctx, site: ThisSite, all: bool = False) -> list[dict[str, Any]]:
+    """What waits for its hour, the next one first; with `all` also what came of the others."""
+    return [views.schedule(one) for one in schedules.listing(ctx, site, all=all)]
+
+
+@router.post("/sites/{site}/schedules/{schedule}/cancel")
+def cancel(ctx: Ctx, who: Who, site: ThisSite, schedule: str) -> dict[str, Any]:
+    """Take back what waits for its hour."""
+    return views.schedule(schedules.cancel(ctx, who, site, schedule))
+
+
 def _order(
     verb: str, act: Callable[[Context, Ask, Target], Release], default: str
 ) -> Callable[..., Response]:
@@ -85,13 +108,17 @@ def _order(
         if body.force_schema and not body.reason:
             raise Invalid("force_schema needs a reason.", "Say why with reason.")
 
+        ask_for = body.target or default
+
         def run(teller: Teller) -> dict[str, Any]:
             ask = Ask(
                 who.name, site, body.env, body.reason, body.dry_run, body.no_cache, body.config,
                 body.snapshot, body.force_schema, teller,
             )  # fmt: skip
             try:
-                return views.release(act(ctx, ask, targets.parse(body.target or default)))
+                if body.at:
+                    return views.schedule(orders.file(ctx, who, site, verb, ask_for, _later(body), teller))
+                return views.release(act(ctx, ask, targets.parse(ask_for)))
             except releases.DryRun as done:
                 return {"dry_run": True, "message": done.message}
 
@@ -107,5 +134,5 @@ for _verb, _act, _default, _says in (
 ):
     router.add_api_route(
         f"/sites/{{site}}/{_verb}", _order(_verb, _act, _default), methods=["POST"], name=_verb,
-        description=f"{_says} Answers when it is live, or says why it is not.",
+        description=f"{_says} Answers when it is live, or says why it is not. With `at` it is checked and filed.",
     )  # fmt: skip

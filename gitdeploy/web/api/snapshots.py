@@ -14,6 +14,7 @@ from gitdeploy.service import history
 from gitdeploy.service import release as releases
 from gitdeploy.service import restore as restores
 from gitdeploy.service import snapshot as snapshots
+from gitdeploy.service import snapshot_copy as copies
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
@@ -27,6 +28,10 @@ class Take(BaseModel):
     env: str = PRODUCTION
     label: str = Field("", max_length=LABEL_MAX)
     pinned: bool = False
+
+
+class Fetch(BaseModel):
+    origin: str = Field("", max_length=80)
 
 
 class Restore(BaseModel):
@@ -53,6 +58,17 @@ def take(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Take) -> Re
     def run(teller: Teller) -> dict[str, Any]:
         made = snapshots.take(ctx, who, env, teller, label=body.label, pinned=body.pinned)
         return views.snapshot(made)
+
+    return told(ctx, request, run)
+
+
+@router.post("/sites/{site}/snapshots/fetch")
+def fetch(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Fetch) -> Response:
+    """Bring back the copies of a site's snapshots that are not here."""
+    who.need(Role.OPERATOR, site.name, "fetch snapshots")
+
+    def run(teller: Teller) -> list[dict[str, Any]]:
+        return [views.snapshot(one) for one in copies.fetch(ctx, who, site, teller, origin=body.origin)]
 
     return told(ctx, request, run)
 

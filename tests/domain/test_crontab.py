@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gitdeploy.domain import schedule
+from gitdeploy.domain import crontab
 
 
 def due(text: str, *moment: int) -> bool:
-    return schedule.is_due(schedule.parse(text), datetime(*moment, tzinfo=UTC))  # type: ignore[arg-type]
+    return crontab.is_due(crontab.parse(text), datetime(*moment, tzinfo=UTC))  # type: ignore[arg-type]
 
 
 def test_it_is_due_in_its_minute_and_in_no_other() -> None:
@@ -24,4 +24,4 @@ def test_it_is_due_in_its_minute_and_in_no_other() -> None:
 )
 def test_what_is_no_schedule_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        schedule.parse(text)
+        crontab.parse(text)

@@ -1,0 +1,58 @@
+"""The same contract for a folder and for a bucket of a real S3 server."""
+
+import os
+
+import buckets
+import pytest
+
+from gitdeploy.errors import Failed, Invalid, NotFound
+from gitdeploy.store.elsewhere import elsewhere
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory):
+    with buckets.bucket(tmp_path_factory.mktemp("s3")) as settings:
+        yield settings
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request, tmp_path):
+    if request.param == "folder":
+        return elsewhere(str(tmp_path), {})
+    settings = request.getfixturevalue("bucket")
+    return elsewhere(f"{settings['copy']}/{tmp_path.name}", settings)
+
+
+def test_what_was_put_is_there_whole_until_it_is_removed(place, tmp_path):
+    large = os.urandom(12_000_000)
+    (tmp_path / "source").write_bytes(large)
+    place.put("blobs/ab/abcd", tmp_path / "source")
+    place.put_bytes("blobs/cd/cdef", b"small")
+    place.put_bytes("blobs/cd/cdef", b"smaller")
+    place.put_bytes("empty", b"")
+    assert b"".join(place.get("blobs/ab/abcd")) == large
+    assert b"".join(place.get("blobs/cd/cdef")) == b"smaller"
+    assert b"".join(place.get("empty")) == b""
+    assert sorted(place.keys("blobs")) == ["blobs/ab/abcd", "blobs/cd/cdef"]
+    assert list(place.keys("nothing")) == []
+    place.remove(["blobs/ab/abcd", "never/was"])
+    assert (place.has("blobs/ab/abcd"), place.has("blobs/cd/cdef")) == (False, True)
+    with pytest.raises(NotFound):
+        list(place.get("blobs/ab/abcd"))
+
+
+def test_a_disk_that_is_not_mounted_is_not_taken_for_an_empty_one(tmp_path):
+    with pytest.raises(Failed, match="no folder"):
+        elsewhere(str(tmp_path / "disk"), {}).put_bytes("one", b"")
+    assert not (tmp_path / "disk").exists()
+
+
+def test_a_bucket_that_refuses_says_so(bucket):
+    wrong = elsewhere(bucket["copy"], {**bucket, "secret_key": "another-secret-of-more-than-20"})
+    with pytest.raises(Failed, match="s3://things/here refuses"):
+        wrong.put_bytes("one", b"")
+
+
+def test_what_is_no_place_is_refused():
+    with pytest.raises(Invalid, match="no place"):
+        elsewhere("ftp://somewhere", {})
