@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,3 +83,18 @@ def mariadb() -> Iterator[str]:
         finally:
             server.kill()
             server.wait()
+
+
+def names(postgres_url: str, mariadb_url: str) -> set[str]:
+    """Every database and every role there is in two servers."""
+    line = "SELECT 'database ' || datname FROM pg_database UNION ALL SELECT 'role ' || rolname FROM pg_roles"
+    found = subprocess.run(["psql", postgres_url, "-AtqXc", line], check=True, capture_output=True, text=True)
+    one = urllib.parse.urlsplit(mariadb_url)
+    client = ["mariadb", "--no-defaults", "-NB", f"-h{one.hostname}", f"-P{one.port}", f"-u{one.username}"]
+    line = (
+        "SELECT CONCAT('database ', schema_name) FROM information_schema.schemata "
+        "UNION ALL SELECT CONCAT('role ', user) FROM mysql.user"
+    )
+    password = urllib.parse.unquote(one.password or "")
+    asked = subprocess.run([*client, f"-p{password}", "-e", line], check=True, capture_output=True, text=True)
+    return {*found.stdout.splitlines(), *asked.stdout.splitlines()}

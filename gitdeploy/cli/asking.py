@@ -60,3 +60,14 @@ def env(command: Function) -> Function:
 
 def site(command: Function) -> Function:
     return click.argument("site", metavar="SITE")(command)
+
+
+def rehearsing(command: Function) -> Function:
+    """`--rehearse` and `--rehearsal`."""
+    rehearsal = click.option(
+        "--rehearsal", default="", metavar="ID", help="Only while all is as it was in this rehearsal."
+    )
+    rehearse = click.option(
+        "--rehearse", is_flag=True, help="Run it on copies, say what it does and how long it takes, and stop."
+    )
+    return rehearse(rehearsal(command))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import click
 
 from gitdeploy.cli import screen
-from gitdeploy.cli.asking import Settings, as_json, env, settings, site
+from gitdeploy.cli.asking import Settings, as_json, env, rehearsing, settings, site
 from gitdeploy.errors import Invalid
 
 
@@ -67,6 +67,7 @@ def _order(verb: str, says: str, default: str | None = None) -> click.Command:
     @click.option("--snapshot", is_flag=True, help="Capture and prove databases and files first.")
     @click.option("--at", default="", metavar="TIME", help="Check it now and do it then: 2026-11-01T02:00.")
     @click.option("--dry-run", is_flag=True, help="Check everything and change nothing.")
+    @rehearsing
     @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
     @as_json
     @settings
@@ -80,15 +81,17 @@ def _order(verb: str, says: str, default: str | None = None) -> click.Command:
         snapshot: bool,
         at: str,
         dry_run: bool,
+        rehearse: bool,
+        rehearsal: str,
         yes: bool,
         as_json: bool,
         **more: object,
     ) -> None:
-        if not yes and not dry_run and not as_json and sys.stdin.isatty():
+        if not (yes or dry_run or rehearse or as_json) and sys.stdin.isatty():
             click.confirm(f"{verb} {env} of {site} to {target}?", abort=True, err=True)
         body = {
             "target": target, "env": env, "reason": reason, "snapshot": snapshot, "at": _utc(at),
-            "dry_run": dry_run, **more
+            "dry_run": dry_run, "rehearse": rehearse, "rehearsal": rehearsal, **more
         }  # fmt: skip
         made = asked.client.follow(f"/sites/{site}/{verb}", body, screen.prose)
         if as_json:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from gitdeploy.cli import screen
-from gitdeploy.cli.asking import Settings, as_json, env, settings, site
+from gitdeploy.cli.asking import Settings, as_json, env, rehearsing, settings, site
 
 
 @click.group("snapshot")
@@ -96,21 +96,25 @@ def verify(asked: Settings, site: str, snapshot: str, as_json: bool) -> None:
 @click.option("--code", is_flag=True, help="Bring back the release of that time too.")
 @click.option("--reason", default="", help="Why; kept with the release.")
 @click.option("--dry-run", is_flag=True, help="Check everything and change nothing.")
+@rehearsing
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @as_json
 @settings
 def restore(
-    asked: Settings, site: str, snapshot: str, env: str, code: bool, reason: str, dry_run: bool, yes: bool,
-    as_json: bool,
+    asked: Settings, site: str, snapshot: str, env: str, code: bool, reason: str, dry_run: bool, rehearse: bool,
+    rehearsal: str, yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make databases and files of SNAPSHOT those of an environment. What is there now is captured first.
 
     To look before you do, restore it into a preview: --env BRANCH.
     """
-    if not yes and not dry_run and not as_json and sys.stdin.isatty():
+    if not (yes or dry_run or rehearse or as_json) and sys.stdin.isatty():
         click.confirm(f"Replace the data of {env or 'its environment'} in {site}?", abort=True, err=True)
         yes = True
-    body = {"env": env, "code": code, "confirm": yes or dry_run, "reason": reason, "dry_run": dry_run}
+    body = {
+        "env": env, "code": code, "confirm": yes or dry_run, "reason": reason, "dry_run": dry_run,
+        "rehearse": rehearse, "rehearsal": rehearsal,
+    }  # fmt: skip
     made = asked.client.follow(f"/sites/{site}/snapshots/{snapshot}/restore", body, screen.prose)
     if as_json:
         screen.facts(made)

@@ -22,8 +22,9 @@ _FLAGS = (
     "snapshot",
     "force-schema",
     "overwrite",
+    "rehearse",
 )
-_VALUES = ("reason", "env", "config", "at", "only")
+_VALUES = ("reason", "env", "config", "at", "only", "rehearsal")
 _LATER = ("ticket",)
 CONFIGS = ("now", "then")
 
@@ -45,6 +46,8 @@ class Options:
     snapshot: bool = False
     force_schema: bool = False
     overwrite: bool = False
+    rehearse: bool = False
+    rehearsal: str = ""
 
     def as_list(self) -> list[str]:
         """The same options as they were pushed, so that they can be kept and parsed again."""
@@ -70,6 +73,8 @@ def parse(pushed: Iterable[str]) -> Options:
     options = Options(**said)
     if options.wait and options.detach:
         raise Invalid("The push options wait and detach contradict each other.", "Say one of them.")
+    if options.rehearse and (options.rehearsal or options.dry_run):
+        raise Invalid("The push option rehearse stands alone.", "Say it without rehearsal=… and dry-run.")
     if options.force_schema and not options.reason:
         raise Invalid("The push option force-schema needs a reason.", "Say: -o force-schema -o reason=…")
     return options

@@ -13,6 +13,7 @@ from typing import Any
 
 from gitdeploy.domain import crontab, units
 from gitdeploy.domain.masking import MASKS
+from gitdeploy.domain.rehearsal import VERBS
 from gitdeploy.errors import GitdeployError, Invalid
 
 MOST_SECONDS = 10 * 365 * 86400
@@ -209,6 +210,7 @@ freezes = names(
     'should be a list such as ["Fri 16:00 - Mon 08:00", "2026-12-20 - 2027-01-02"]',
     rf"{_DAY} {_CLOCK} - {_DAY} {_CLOCK}|{_DATE} - {_DATE}",
 )
+rehearsed = names("list", f'should be a list of {", ".join(VERBS)}, such as ["migration"]', "|".join(VERBS))
 branch = Kind("branch", 'should be a branch name such as "main"', _branch)
 url_path = Kind(
     "path", 'should be a path such as "/healthz"', lambda value: _matching(r"/[\x21-\x7e]{0,500}", value)

@@ -88,6 +88,9 @@ class Environment:
         False,
         "Refuse a push that brings back what was rolled back, until `-o resume` or a revert.",
     )
+    rehearse: tuple[str, ...] = key(
+        kinds.rehearsed, [], "What has to be rehearsed on copies before it is done here."
+    )
     approvals: int = key(
         kinds.count(0, 10), 0, "How many other people must approve a release.", later="approvals"
     )

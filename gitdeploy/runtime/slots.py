@@ -141,6 +141,10 @@ class Environment:
                 _discard(self.slot_folder(slot))
         self._sweep()
 
+    def discard(self, slot: str) -> None:
+        """Remove a slot that was never live, and that nobody runs in any more."""
+        _discard(self.slot_folder(slot))
+
     def allowed(self) -> tuple[Network, ...]:
         """Those who may come; () when everybody may. Raises Invalid for a file that is none."""
         file = self.folder / gate.ALLOW

@@ -26,6 +26,7 @@ from gitdeploy.service.teller import Teller
 SCHEDULE = "sch_"
 _OF_DEVELOPERS = ("cancel", "snapshot", "restore", "clone")
 """What these may do where is decided by the verb itself."""
+_REHEARSED = ("promote", "redeploy", "rollback", "restore")
 
 
 def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, options: Options) -> None:
@@ -40,12 +41,14 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
         raise Invalid("Only a rollback chooses its configuration.", "Push without -o config.")
     if options.env and verb == "clone":
         raise Invalid("clone/<from>/<to> names both environments.", "Push without -o env.")
+    if (options.rehearse or options.rehearsal) and verb not in _REHEARSED:
+        raise Invalid(f"{verb}/{target} is not rehearsed.", "Push it without -o rehearse and -o rehearsal.")
     match verb:
         case "snapshot":
             history.environment_of(ctx, site, target)
         case "restore":
             env = history.environment_of(ctx, site, options.env or snapshot.find(ctx, site, target).env)
-            restore.allow(actor, site, env, confirmed=bool(options.reason))
+            restore.allow(actor, site, env, confirmed=bool(options.reason), rehearsed=options.rehearse)
         case "clone":
             _, into = move.between(ctx, site, target)
             move.allow(actor, site, into, confirmed=bool(options.reason), dry_run=options.dry_run)
@@ -69,7 +72,8 @@ def carry_out(
     ask = release.Ask(
         actor=actor.name, site=site, env=options.env or PRODUCTION, reason=options.reason,
         dry_run=options.dry_run, no_cache=options.no_cache, config=options.config,
-        snapshot=options.snapshot, force_schema=options.force_schema, teller=teller, gone=stop,
+        snapshot=options.snapshot, force_schema=options.force_schema, rehearse=options.rehearse,
+        rehearsal=options.rehearsal, teller=teller, gone=stop,
     )  # fmt: skip
     match verb:
         case "rollback":

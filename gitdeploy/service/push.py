@@ -188,6 +188,11 @@ def _carry_out(
                 raise Invalid(
                     "Only what changes an environment can wait for its hour.", "Push it without -o at."
                 )
+            if options.rehearse or options.rehearsal:
+                raise Invalid(
+                    "Only what goes live within the push is rehearsed: a gated branch, and orders.",
+                    "Push without -o rehearse and -o rehearsal.",
+                )
             if options.dry_run:
                 raise release.DryRun(release.DRY_RUN)
             _remember(ctx, push, options, update, what)

@@ -23,9 +23,20 @@ from gitdeploy.git.repository import Repository
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import (
+    beside,
+    due,
+    heads,
+    incident,
+    journal,
+    move_journal,
+    push,
+    restore,
+    serving,
+    slot,
+)
 from gitdeploy.service import build as builds
 from gitdeploy.service import domain as domains
-from gitdeploy.service import due, heads, incident, journal, move_journal, push, restore, serving, slot
 from gitdeploy.service import environment as environments
 from gitdeploy.service import release as releases
 from gitdeploy.service import site as sites
@@ -131,6 +142,7 @@ def keep_apps(ctx: Context) -> None:
         if gate.free:
             with gate.hold("its processes", Teller(), gone=lambda: True):
                 _try(f"{one.site} {one.name}", slot.keep, ctx, one)
+                _try(f"{one.site} {one.name}", beside.sweep, ctx, one)
 
 
 def _refuse_lost_ledger(ctx: Context) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import Config, ConfigVersion, difference
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION
@@ -19,7 +20,7 @@ from gitdeploy.errors import Failed, GitdeployError, Refused
 from gitdeploy.git.repository import CommitInfo, Repository
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
-from gitdeploy.service import bad_commits, history, migration, serving, slot
+from gitdeploy.service import bad_commits, history, migration, release_rehearsal, serving, slot
 from gitdeploy.service import build as builds
 from gitdeploy.service import config as configs
 from gitdeploy.service import environment as environments
@@ -27,6 +28,7 @@ from gitdeploy.service.context import Context
 from gitdeploy.service.exchange import Exchange
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.queue import HUNG_UP
+from gitdeploy.service.release_rehearsal import Candidate
 from gitdeploy.service.switch import Plan, switch
 from gitdeploy.service.teller import Teller
 
@@ -46,6 +48,8 @@ class Ask:
     config: str = ""
     snapshot: bool = False
     force_schema: bool = False
+    rehearse: bool = False
+    rehearsal: str = ""
     teller: Teller = field(default_factory=Teller)
     gone: Callable[[], bool] = field(default=lambda: False)
 
@@ -82,6 +86,8 @@ def deploy(
         options.dry_run,
         options.no_cache,
         snapshot=options.snapshot,
+        rehearse=options.rehearse,
+        rehearsal=options.rehearsal,
         teller=teller,
         gone=stop,
     )
@@ -151,12 +157,20 @@ def rollback(ctx: Context, ask: Ask, target: Target) -> Release:
     return _go_live(ctx, ask, env, made, None, "rollback", goal=goal, config=config, still=still)
 
 
-def go_live_with(ctx: Context, ask: Ask, env: Environment, goal: Release, brings: Exchange) -> Release:
+def go_live_with(
+    ctx: Context, ask: Ask, env: Environment, goal: Release, brings: Exchange, still: Callable[[], None]
+) -> Release:
     """The build of `goal` goes live together with other data, through the same switch."""
+    made = builds.Made(stored_build(ctx, goal), reused=True)
+    return _go_live(ctx, ask, env, made, None, "restore", goal=goal, brings=brings, still=still)
+
+
+def stored_build(ctx: Context, goal: Release) -> Build:
+    """The build of a release. Raises Failed when its files are gone."""
     build = ctx.ledger.builds.get(goal.build)
     if build is None or not serving.stored(ctx, build):
         raise Failed(f"The files of {goal.name} are no longer stored.", "Restore the data alone.")
-    return _go_live(ctx, ask, env, builds.Made(build, reused=True), None, "restore", goal=goal, brings=brings)
+    return build
 
 
 def configure(
@@ -222,13 +236,25 @@ def _go_live(
     if ask.dry_run:
         serving.prove(ctx, made.build, live, made.fresh)
         raise DryRun(DRY_RUN)
+    number = slot.config_number(ctx, env) if config is None else config
+    candidate = Candidate(env, made.build, kind, number)
+    if ask.rehearse:
+        release_rehearsal.run(ctx, candidate, ask.actor, ask.teller)
+    if brings is None:
+        release_rehearsal.require(ctx, candidate, ask.rehearsal)
     if ask.gone():
         raise Failed(f"The push was canceled: {HUNG_UP}.")
+
+    def still_so() -> None:
+        still()
+        if brings is None:
+            release_rehearsal.require(ctx, candidate, ask.rehearsal)
+
     plan = Plan(
         env=env, kind=kind, build=made.build, commit=goal.commit if goal else commit.id if commit else "",
         subject=goal.subject if goal else commit.subject if commit else "", actor=ask.actor, reason=ask.reason,
         origin=goal.origin if goal else None, moves=moves, fresh=made.fresh, config=config, gone=ask.gone,
-        still=still, brings=brings, snapshot=ask.snapshot,
+        still=still_so, brings=brings, snapshot=ask.snapshot,
     )  # fmt: skip
     return switch(ctx, plan, ask.teller)
 

@@ -13,25 +13,35 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
-from gitdeploy.data import capture
-from gitdeploy.data.capture import Source
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.names import PRODUCTION
+from gitdeploy.domain.rehearsal import Inputs
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.domain.switch import RETIRING, SwitchRecord
-from gitdeploy.errors import Busy, Failed, GitdeployError, NotProven, Refused
+from gitdeploy.errors import Busy, Failed, GitdeployError, Refused
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
-from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import exchange, history, move_journal, slot, snapshot
+from gitdeploy.service import (
+    beside,
+    database,
+    exchange,
+    history,
+    move_journal,
+    rehearsal,
+    rehearse,
+    slot,
+    snapshot,
+)
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
-from gitdeploy.service.database import CLOSED, Held
+from gitdeploy.service.database import Held
 from gitdeploy.service.exchange import Exchange
 from gitdeploy.service.journal import live_release
+from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 
@@ -40,8 +50,13 @@ log = logging.getLogger("gitdeploy.restore")
 STATE = "restoring"
 
 
-def allow(actor: Actor, site: Site, env: Environment, confirmed: bool) -> None:
-    """Raises Refused, unless this person may replace the data of an environment, and said so for production."""
+def allow(actor: Actor, site: Site, env: Environment, confirmed: bool, rehearsed: bool = False) -> None:
+    """Raises Refused, unless this person may replace the data of an environment, and said so for production. With
+    `rehearsed` it is only to be rehearsed.
+    """
+    if rehearsed:
+        actor.need(Role.DEVELOPER, site.name, f"rehearse a restore into {env.name}")
+        return
     if env.kind == "preview":
         actor.need(Role.DEVELOPER, site.name, "restore into previews")
         return
@@ -64,18 +79,35 @@ def restore(ctx: Context, ask: Ask, taken: Snapshot, *, code: bool = False) -> R
         ctx.store.check(Digest.parse(taken.artifact))
         live, held = snapshot.kept(ctx, env)
         _refuse_others(taken, held)
+        subject = taken.name + (" with its code" if goal else "")
+        inputs = _inputs(ctx, env, taken, live, goal, held)
+        if ask.rehearse:
+            _rehearse(ctx, ask, env, taken, goal, subject, inputs)
+        rehearsal.require(ctx, env, "restore", subject, inputs, ask.rehearsal)
         if ask.dry_run:
             raise releases.DryRun(releases.DRY_RUN)
         with restoring(ctx, env):
             if env.kind != "preview":
                 safety(ctx, env, ask, f"restore {taken.name}")
-            brings = exchange.of(_next_folder(ctx, env), live.data, held)
-            try:
-                _fill(ctx, env, brings, taken, held)
-                return releases.go_live_with(ctx, ask, env, goal or live, brings)
-            except BaseException:
-                _drop_new(ctx, env, brings)
-                raise
+            return bring(ctx, ask, env, goal or live, taken)
+
+
+def bring(ctx: Context, ask: Ask, env: Environment, goal: Release, taken: Snapshot) -> Release:
+    """Prepare the data of a snapshot beside that of an environment, and switch to it, with the code of `goal`. Call it
+    holding the lane's `data`, within `restoring`. Raises Busy when something went live since.
+    """
+    live, held = snapshot.kept(ctx, env)
+
+    def still() -> None:
+        now = live_release(ctx, env.site, env.name)
+        if now is None or now.id != live.id:
+            raise Busy(
+                f"{now.name if now else 'Another release'} went live in {env.name} meanwhile.", "Try again."
+            )
+
+    with beside.prepared(ctx, env, live, held, taken.name) as brings:
+        beside.fill(ctx, env, brings.data, taken, brings.prepare(), held)
+        return releases.go_live_with(ctx, ask, env, goal, brings, still)
 
 
 def safety(ctx: Context, env: Environment, ask: Ask, cause: str) -> Snapshot:
@@ -163,33 +195,35 @@ def _said(names: set[str]) -> str:
     return ", ".join(sorted(names)) or "no databases"
 
 
-def _next_folder(ctx: Context, env: Environment) -> int:
-    above = Place(ctx.home, env.site, env.folder).data_folder(1).parent
-    return max((int(one.name) for one in above.iterdir() if one.name.isdigit()), default=0) + 1
+def _inputs(
+    ctx: Context, env: Environment, taken: Snapshot, live: Release, goal: Release | None, held: list[Held]
+) -> Inputs:
+    """Rows are none of them: those of today are replaced, whatever they are."""
+    number = slot.config_number(ctx, env)
+    said = {
+        "the snapshot": taken.artifact, "what is live": live.name,
+        "the configuration": f"c{number}" if number else "",
+        **{f"the shape of {name}": one.fingerprint for name, one in database.shapes(held).items()},
+    }  # fmt: skip
+    return Inputs(said | ({"the code": goal.artifact} if goal else {}))
 
 
-def _fill(ctx: Context, env: Environment, brings: Exchange, taken: Snapshot, held: list[Held]) -> None:
-    """Raises NotProven when what was restored is not what was captured."""
-    folder = Place(ctx.home, env.site, env.folder).data_folder(brings.data)
-    folder.mkdir(mode=0o700)
-    inside = [one.in_folder(folder.resolve()) for one in held if not one.server]
-    prepared = [*snapshot.sources(brings.prepare()), *(Source(one.name, CLOSED, one.url) for one in inside)]
-    capture.restore(
-        ctx.store, Digest.parse(taken.artifact), data=folder, databases=prepared, work=snapshot.work(ctx)
-    )
-    for one in prepared:
-        with one.engine.instant(one.url) as instant:
-            difference = taken.facts[one.name].differs_from(instant.facts())
-        if difference:
-            raise NotProven(f"{taken.name} was not restored as it was captured: {difference} ({one.name}).")
-    slot.give_all(folder)
-
-
-def _drop_new(ctx: Context, env: Environment, brings: Exchange) -> None:
-    live = live_release(ctx, env.site, env.name)
-    if live is not None and live.data == brings.data:
-        return  # it is live, and what failed came after
-    try:
-        brings.drop_new(ctx, env)
-    except GitdeployError as error:
-        log.error("%s %s: what was prepared is not removed: %s", env.site, env.name, error.message)
+def _rehearse(
+    ctx: Context,
+    ask: Ask,
+    env: Environment,
+    taken: Snapshot,
+    goal: Release | None,
+    subject: str,
+    inputs: Inputs,
+) -> None:
+    live, held = snapshot.kept(ctx, env)
+    play = rehearse.Play(
+        env=env, verb="restore", subject=subject, inputs=inputs, actor=ask.actor,
+        build=releases.stored_build(ctx, goal or live), config=slot.config_number(ctx, env), taken=taken,
+        swaps=True, before=rehearse.facts(held), more={"files": taken.files},
+    )  # fmt: skip
+    made = rehearse.rehearse(ctx, play, live, ask.teller)
+    option = "" if env.name == PRODUCTION else f"-o env={env.name} "
+    again = f"{option}-o rehearsal={made.id} -o reason=… managed HEAD:restore/{taken.name}"
+    raise Rehearsed(made, f"Now for real, as long as nothing it depends on changes: git push {again}")

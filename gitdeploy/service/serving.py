@@ -16,6 +16,7 @@ from gitdeploy.domain.names import host
 from gitdeploy.domain.recipe import APP
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.serving import Kind, Redirect, Rules, decide, parse_headers, parse_redirects
+from gitdeploy.domain.statement import Statement
 from gitdeploy.domain.tree import Folder
 from gitdeploy.domain.tree_path import show as show_path
 from gitdeploy.errors import Failed, NotFound, NotProven
@@ -63,7 +64,12 @@ def settings(ctx: Context, release: Release) -> Mapping[str, Any]:
     build = ctx.ledger.builds.get(release.build)
     if build is None:
         raise NotFound(f"{release.name} names the build {release.build}, which the ledger does not have.")
-    return ctx.store.stated(Digest.parse(release.artifact), _signed_as(build)).settings
+    return stated(ctx, build).settings
+
+
+def stated(ctx: Context, build: Build) -> Statement:
+    """What was signed with the files of a build. Raises NotProven."""
+    return ctx.store.stated(Digest.parse(build.artifact or ""), _signed_as(build))
 
 
 def verify(ctx: Context, release: Release, teller: Teller) -> dict[str, Any]:

@@ -77,10 +77,16 @@ def keep(ctx: Context, env: Environment) -> None:
     if live is not None and live.serves == "app":
         wanted |= _warm_slots(ctx, env, live)
         _start_again(ctx, env, live)
+    wanted |= {trial(number) for site, name, number in ctx.preparing if (site, name) == (env.site, env.name)}
     for app in driver.running(ctx.home, env.site, env.folder):
         if app.slot not in wanted:
             driver.drain(app, wait=False, patience=LONGEST_JOB)
     _place(ctx, env).retire(keep=wanted)
+
+
+def trial(data: int) -> str:
+    """The slot of a rehearsal, by the number of its data. It is never pointed at, and goes when nobody keeps it."""
+    return f"try{data}"
 
 
 def end(ctx: Context, env: Environment) -> None:
@@ -110,7 +116,7 @@ def warm(ctx: Context, env: Environment, release: Release) -> str | None:
         return None
     same = ctx.ledger.releases.where(
         site=env.site, env=env.name, serves="app", artifact=release.artifact, config=release.config,
-        order="number DESC",
+        data=release.data, order="number DESC",
     )  # fmt: skip
     for one in same:
         if one.slot != live.slot and one.served and _is_well(_app(ctx, env, one)):
@@ -156,25 +162,7 @@ def config_scope(env: Environment) -> str:
     return PREVIEW if env.kind == "preview" else env.name
 
 
-# Private
-
-
-def _start(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> Release:
-    held = databases(ctx, env, release, proven.settings)
-    app, spec = _app(ctx, env, release), _spec(ctx, env, release, proven, held)
-    layout = _lay_out(ctx, env, release, proven, spec)
-    before = database.shapes(held)
-    if release.kind not in rules.FORWARD or not spec.release:
-        driver.start(app, spec, layout)
-        return database.remember(ctx, release, before, before)
-    driver.start(app, spec.scaled(dict.fromkeys(spec.programs, 0)), layout)
-    _run_release_command(app, spec.release, teller)
-    release = database.remember(ctx, release, before, database.shapes(held))
-    driver.scale(app, spec.counts)
-    return release
-
-
-def _lay_out(ctx: Context, env: Environment, release: Release, proven: Proven, spec: AppSpec) -> Path:
+def lay_out(ctx: Context, env: Environment, release: Release, proven: Proven, spec: AppSpec) -> Path:
     """The folder that the processes run in: within the slot, so that it goes with it. What is kept from release to
     release is linked into it.
     """
@@ -190,7 +178,7 @@ def _lay_out(ctx: Context, env: Environment, release: Release, proven: Proven, s
     return layout
 
 
-def _run_release_command(app: App, line: str, teller: Teller) -> None:
+def run_release_command(app: App, line: str, teller: Teller) -> None:
     teller.detail(f"release command: {line}")
     code = driver.run(app, line, name="release", within=LONGEST_RELEASE_COMMAND)
     said = driver.said(app, "release", 200)
@@ -201,6 +189,34 @@ def _run_release_command(app: App, line: str, teller: Teller) -> None:
     how = f"ended with exit code {code}" if code is not None else "took longer than an hour"
     hint = "\n".join(["Its last lines:", *said[-_QUOTED:]]) if said else "It said nothing."
     raise Failed(f"The release command {how}; nothing was changed.", hint)
+
+
+def spec_of(ctx: Context, env: Environment, release: Release, proven: Proven, held: list[Held]) -> AppSpec:
+    found = config.at(ctx, env.site, config_scope(env), release.config)
+    urls = database.told(held)
+    given = {name: one.value for name, one in found.items()}
+    secrets = {*urls, *(name for name, one in found.items() if one.secret)}
+    ours = {"GITDEPLOY_ENV": env.name, DATA: str(data_folder(ctx, env, release.data))}
+    variables = {**urls, **given, **ours}
+    return AppSpec.of(proven.settings["processes"], variables, sorted(secrets)).scaled(json.loads(env.scale))
+
+
+# Private
+
+
+def _start(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> Release:
+    held = databases(ctx, env, release, proven.settings)
+    app, spec = _app(ctx, env, release), spec_of(ctx, env, release, proven, held)
+    layout = lay_out(ctx, env, release, proven, spec)
+    before = database.shapes(held)
+    if release.kind not in rules.FORWARD or not spec.release:
+        driver.start(app, spec, layout)
+        return database.remember(ctx, release, before, before)
+    driver.start(app, spec.scaled(dict.fromkeys(spec.programs, 0)), layout)
+    run_release_command(app, spec.release, teller)
+    release = database.remember(ctx, release, before, database.shapes(held))
+    driver.scale(app, spec.counts)
+    return release
 
 
 def _start_again(ctx: Context, env: Environment, live: Release) -> None:
@@ -215,8 +231,8 @@ def _start_again(ctx: Context, env: Environment, live: Release) -> None:
         return
     log.warning("%s %s: starting %s again", env.site, env.name, live.slot)
     proven = serving.prove(ctx, build, None, frozenset())
-    spec = _spec(ctx, env, live, proven, databases(ctx, env, live, proven.settings))
-    driver.start(_app(ctx, env, live), spec, _lay_out(ctx, env, live, proven, spec))
+    spec = spec_of(ctx, env, live, proven, databases(ctx, env, live, proven.settings))
+    driver.start(_app(ctx, env, live), spec, lay_out(ctx, env, live, proven, spec))
 
 
 def _warm_slots(ctx: Context, env: Environment, live: Release) -> set[str]:
@@ -227,21 +243,11 @@ def _warm_slots(ctx: Context, env: Environment, live: Release) -> set[str]:
     if own is None or not own.keep_warm:
         return set()
     for one in ctx.ledger.releases.where(
-        site=env.site, env=env.name, serves="app", order="number DESC", limit=200
+        site=env.site, env=env.name, serves="app", data=live.data, order="number DESC", limit=200
     ):
         if one.served and one.mark != rules.BAD and one.slot not in (live.slot, *slots):
             slots.append(one.slot)
     return set(slots[: own.keep_warm])
-
-
-def _spec(ctx: Context, env: Environment, release: Release, proven: Proven, held: list[Held]) -> AppSpec:
-    found = config.at(ctx, env.site, config_scope(env), release.config)
-    urls = database.told(held)
-    given = {name: one.value for name, one in found.items()}
-    secrets = {*urls, *(name for name, one in found.items() if one.secret)}
-    ours = {"GITDEPLOY_ENV": env.name, DATA: str(data_folder(ctx, env, release.data))}
-    variables = {**urls, **given, **ours}
-    return AppSpec.of(proven.settings["processes"], variables, sorted(secrets)).scaled(json.loads(env.scale))
 
 
 def _own_folder(data: Path, path: str) -> None:

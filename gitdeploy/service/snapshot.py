@@ -70,7 +70,7 @@ def capture_now(
     """Capture an environment; call it holding the lane's `data`. Raises Failed when it keeps nothing."""
     live, held = kept(ctx, env)
     data = slot.data_folder(ctx, env, live.data)
-    if not held and not any(data.iterdir()):
+    if not keeps(ctx, env):
         raise Failed(
             f"{env.name} of {env.site} keeps no data.",
             "Say what it keeps: [data] databases and files in gitdeploy.toml; or write it to $GITDEPLOY_DATA.",
@@ -206,6 +206,12 @@ def kept(ctx: Context, env: Environment) -> tuple[Release, list[Held]]:
     if live.serves != "app":
         return live, []
     return live, slot.databases(ctx, env, live, serving.settings(ctx, live))
+
+
+def keeps(ctx: Context, env: Environment) -> bool:
+    """Whether there is anything to capture."""
+    live, held = kept(ctx, env)
+    return bool(held) or any(slot.data_folder(ctx, env, live.data).iterdir())
 
 
 def sources(held: Sequence[Held]) -> list[Source]:

@@ -12,6 +12,7 @@ from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.event import Event
 from gitdeploy.domain.incident import Incident, gate
 from gitdeploy.domain.move import Move
+from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.schedule import Schedule
 from gitdeploy.domain.site import Site
@@ -20,6 +21,8 @@ from gitdeploy.service import history, processes, slot
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
 from gitdeploy.service.incident_advice import Advice
+from gitdeploy.service.rehearsal import Rehearsed
+from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock
 
 
@@ -117,6 +120,21 @@ def move(row: Move) -> dict[str, Any]:
         "database": asked.into or None, "only": list(asked.only), "overwrite": asked.overwrite,
         "snapshot": row.snapshot or None, "error": row.error or None, **json.loads(row.report),
     }  # fmt: skip
+
+
+def rehearsal(row: Rehearsal) -> dict[str, Any]:
+    return {
+        "id": row.id, "site": row.site, "env": row.env, "verb": row.verb, "subject": row.subject,
+        "state": "failed" if row.error else "passed", "error": row.error or None, "inputs": row.inputs,
+        "depends_on": dict(row.of.said), "created_at": row.created_at, "actor": row.actor,
+        "seconds": row.seconds, "pause": row.pause, "findings": row.found,
+    }  # fmt: skip
+
+
+def rehearsed(done: Rehearsed, teller: Teller) -> dict[str, Any]:
+    """What a rehearsal answers with, having said how to go on."""
+    teller.detail(done.hint)
+    return rehearsal(done.rehearsal)
 
 
 def event(row: Event) -> dict[str, Any]:

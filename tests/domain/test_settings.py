@@ -38,6 +38,7 @@ watch = "10m"
 keep = 5
 keep_warm = 2
 hold_after_rollback = true
+rehearse = ["migration", "cutover"]
 approvals = 1
 freeze = ["Fri 16:00 - Mon 08:00", "2026-12-20 - 2027-01-02"]
 
@@ -102,7 +103,15 @@ def test_every_section_and_key_is_read() -> None:
     assert read.processes == {"web": Process("gunicorn app:app"), "worker": Process("python w.py", 2, 60)}
     assert read.health == settings.Health("/healthz", (200, 204), "ok", 5, 2)
     assert read.production == settings.Production(
-        "release/live", False, 600, 5, 2, True, 1, ("Fri 16:00 - Mon 08:00", "2026-12-20 - 2027-01-02")
+        "release/live",
+        False,
+        600,
+        5,
+        2,
+        True,
+        ("migration", "cutover"),
+        1,
+        ("Fri 16:00 - Mon 08:00", "2026-12-20 - 2027-01-02"),
     )
     assert read.preview == settings.Preview(0, True, ("feature/*", "fix/**"), "snap_01J")
     assert read.environments == {"staging": Environment("staging", True)}

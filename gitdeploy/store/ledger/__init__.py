@@ -24,6 +24,7 @@ from gitdeploy.domain.head import Head
 from gitdeploy.domain.incident import Incident
 from gitdeploy.domain.move import Move
 from gitdeploy.domain.push import PendingPush
+from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.schedule import Schedule
 from gitdeploy.domain.schema import KnownSchema
@@ -62,6 +63,7 @@ class Ledger:
         self.schemas = Rows(self, "schemas", KnownSchema, key=("fingerprint",))
         self.snapshots = Rows(self, "snapshots", Snapshot, key=("id",))
         self.moves = Rows(self, "moves", Move, key=("id",))
+        self.rehearsals = Rows(self, "rehearsals", Rehearsal, key=("id",))
         self.heads = Rows(self, "heads", Head, key=("site", "ref"))
         self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
         self.schedules = Rows(self, "schedules", Schedule, key=("id",))

@@ -68,6 +68,13 @@ CREATE TABLE moves (
   error TEXT NOT NULL
 );
 CREATE INDEX moves_by_state ON moves (state, site, target);
+CREATE TABLE rehearsals (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  env TEXT NOT NULL, verb TEXT NOT NULL, subject TEXT NOT NULL, inputs TEXT NOT NULL, described TEXT NOT NULL,
+  created_at TEXT NOT NULL, actor TEXT NOT NULL, seconds REAL NOT NULL, pause REAL NOT NULL,
+  findings TEXT NOT NULL, error TEXT NOT NULL
+);
+CREATE INDEX rehearsals_by_inputs ON rehearsals (site, inputs);
 CREATE TABLE heads (
   site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, ref TEXT NOT NULL,
   "commit" TEXT NOT NULL, PRIMARY KEY (site, ref)

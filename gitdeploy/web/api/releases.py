@@ -20,6 +20,7 @@ from gitdeploy.service import order as orders
 from gitdeploy.service import release as releases
 from gitdeploy.service import schedule as schedules
 from gitdeploy.service.context import Context
+from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
@@ -39,6 +40,8 @@ class Order(BaseModel):
     snapshot: bool = False
     force_schema: bool = False
     at: str = ""
+    rehearse: bool = False
+    rehearsal: str = ""
 
 
 @router.get("/sites/{site}/releases")
@@ -83,8 +86,9 @@ def pin(ctx: Ctx, who: Who, site: ThisSite, release: str, pinned: bool = True) -
 
 def _later(body: Order) -> Options:
     return Options(
-        body.reason, body.env, body.config, moment(body.at), dry_run=body.dry_run, no_cache=body.no_cache,
-        snapshot=body.snapshot, force_schema=body.force_schema,
+        reason=body.reason, env=body.env, config=body.config, at=moment(body.at), rehearsal=body.rehearsal,
+        dry_run=body.dry_run, no_cache=body.no_cache, snapshot=body.snapshot, force_schema=body.force_schema,
+        rehearse=body.rehearse,
     )  # fmt: skip
 
 
@@ -113,7 +117,7 @@ def _order(
         def run(teller: Teller) -> dict[str, Any]:
             ask = Ask(
                 who.name, site, body.env, body.reason, body.dry_run, body.no_cache, body.config,
-                body.snapshot, body.force_schema, teller,
+                body.snapshot, body.force_schema, body.rehearse, body.rehearsal, teller,
             )  # fmt: skip
             try:
                 if body.at:
@@ -121,6 +125,8 @@ def _order(
                 return views.release(act(ctx, ask, targets.parse(ask_for)))
             except releases.DryRun as done:
                 return {"dry_run": True, "message": done.message}
+            except Rehearsed as done:
+                return views.rehearsed(done, teller)
 
         return told(ctx, request, run)
 

@@ -15,6 +15,7 @@ from gitdeploy.service import release as releases
 from gitdeploy.service import restore as restores
 from gitdeploy.service import snapshot as snapshots
 from gitdeploy.service import snapshot_copy as copies
+from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
@@ -40,6 +41,8 @@ class Restore(BaseModel):
     confirm: bool = False
     reason: str = Field("", max_length=REASON_MAX)
     dry_run: bool = False
+    rehearse: bool = False
+    rehearsal: str = ""
 
 
 @router.get("/sites/{site}/snapshots")
@@ -100,14 +103,19 @@ def restore(ctx: Ctx, who: Who, site: ThisSite, request: Request, snapshot: str,
     """
     taken = snapshots.find(ctx, site, snapshot)
     env = history.environment_of(ctx, site, body.env or taken.env)
-    restores.allow(who, site, env, body.confirm)
+    restores.allow(who, site, env, body.confirm, body.rehearse)
 
     def run(teller: Teller) -> dict[str, Any]:
-        ask = Ask(who.name, site, env.name, body.reason, body.dry_run, teller=teller)
+        ask = Ask(
+            who.name, site, env.name, body.reason, body.dry_run, rehearse=body.rehearse,
+            rehearsal=body.rehearsal, teller=teller,
+        )  # fmt: skip
         try:
             return views.release(restores.restore(ctx, ask, taken, code=body.code))
         except releases.DryRun as done:
             return {"dry_run": True, "message": done.message}
+        except Rehearsed as done:
+            return views.rehearsed(done, teller)
 
     return told(ctx, request, run)
 

@@ -1,0 +1,107 @@
+"""A release rehearsed: its release command, or a rollback's older code, on a copy of the data as it is today.
+
+Rows are no input: they change all the time. The shape of the tables is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gitdeploy.domain.build import Build
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.names import PRODUCTION
+from gitdeploy.domain.recipe import APP
+from gitdeploy.domain.rehearsal import Inputs
+from gitdeploy.domain.release import FORWARD, Release
+from gitdeploy.errors import Invalid, Refused
+from gitdeploy.service import database, rehearsal, rehearse, serving, slot, snapshot
+from gitdeploy.service.context import Context
+from gitdeploy.service.journal import live_release
+from gitdeploy.service.rehearsal import Rehearsed
+from gitdeploy.service.teller import Teller
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is about to go live: a build, as which `kind` of release, with the configuration of that number."""
+
+    env: Environment
+    build: Build
+    kind: str
+    config: int
+
+    @property
+    def verb(self) -> str | None:
+        """What its rehearsal is called; None where there is nothing to rehearse."""
+        return "migration" if self.kind in FORWARD else "rollback" if self.kind == "rollback" else None
+
+
+def run(ctx: Context, candidate: Candidate, actor: str, teller: Teller) -> None:
+    """Run it on copies; raises Rehearsed when that went well, else what it failed with."""
+    env, verb = candidate.env, candidate.verb
+    live = live_release(ctx, env.site, env.name)
+    if live is None or verb is None:
+        raise Refused(
+            f"Nothing is live in {env.name} yet that it could be rehearsed on.", "Push it as it is."
+        )
+    with ctx.lanes.of(env.site, env.name).data.hold(f"{actor}'s rehearsal", teller, lambda: False):
+        taken = None
+        if live.serves == "app" and snapshot.keeps(ctx, env):
+            taken = snapshot.capture_now(ctx, env, actor, teller, cause="a rehearsal")
+        play = rehearse.Play(
+            env=env, verb=verb, subject=candidate.build.artifact or "", inputs=_inputs(ctx, candidate, live),
+            actor=actor, build=candidate.build, config=candidate.config, taken=taken,
+            migrates=verb == "migration", before=taken.facts if taken else {},
+        )  # fmt: skip
+        made = rehearse.rehearse(ctx, play, live, teller)
+    option = "" if env.name == PRODUCTION else f"-o env={env.name} " if verb == "rollback" else ""
+    raise Rehearsed(made, f"Now for real, as long as nothing it depends on changes: git push {option}"
+                          f"-o rehearsal={made.id} …")  # fmt: skip
+
+
+def require(ctx: Context, candidate: Candidate, given: str) -> None:
+    """Raises Refused, where a rehearsal is `given` or demanded, unless it was of just this."""
+    env, verb = candidate.env, candidate.verb
+    live = live_release(ctx, env.site, env.name)
+    if verb is None:
+        if given:
+            raise Invalid(
+                f"A release of kind {candidate.kind} is not rehearsed.", "Leave the rehearsal away."
+            )
+        return
+    wanted = given or (rehearsal.demanded(ctx, env, verb) and _may_change(ctx, candidate))
+    if live is not None and wanted:
+        inputs = _inputs(ctx, candidate, live)
+        rehearsal.require(ctx, env, verb, candidate.build.artifact or "", inputs, given)
+
+
+# Private
+
+
+def _settings(ctx: Context, build: Build) -> Mapping[str, Any]:
+    """Those of an app; of files there is nothing to say."""
+    stated = serving.stated(ctx, build)
+    return stated.settings if stated.recipe.get("kind") == APP else {}
+
+
+def _may_change(ctx: Context, candidate: Candidate) -> bool:
+    settings = _settings(ctx, candidate.build)
+    holds = bool(settings.get("data", {}).get("databases"))
+    return holds and (candidate.verb == "rollback" or "release" in settings.get("processes", {}))
+
+
+def _inputs(ctx: Context, candidate: Candidate, live: Release) -> Inputs:
+    settings = _settings(ctx, candidate.build)
+    said = {
+        "the artifact": candidate.build.artifact or "",
+        "the configuration": f"c{candidate.config}" if candidate.config else "",
+    }
+    if candidate.verb == "migration":
+        said["the release command"] = settings.get("processes", {}).get("release", {}).get("command", "")
+    like = dataclasses.replace(live, config=candidate.config)
+    held = slot.databases(ctx, candidate.env, like, settings)
+    said |= {f"the shape of {name}": one.fingerprint for name, one in database.shapes(held).items()}
+    return Inputs(said)
