@@ -10,7 +10,9 @@ from gitdeploy.cli.asking import Settings, as_json, settings, site
 
 @click.command()
 @site
-@click.option("--from", "source", required=True, metavar="ENV", help="Environment, or a preview's branch.")
+@click.option(
+    "--from", "source", required=True, metavar="ENV", help="Environment, a preview's branch, or a snapshot."
+)
 @click.option("--to", "target", required=True, metavar="ENV", help="Environment, or a preview's branch.")
 @click.option("--database", is_flag=True, help="The database; without --files it alone.")
 @click.option("--files", is_flag=True, help="The files; without --database they alone.")

@@ -40,11 +40,11 @@ class Tree:
     links: tuple[str, ...] = ()
 
 
-def look(data: Path, without: Set[TreePath], index: Path) -> Tree:
+def look(data: Path, without: Set[TreePath], index: Path | None) -> Tree:
     """What is there now. `without` are paths that are none of it; `index` is a file that remembers what was read, so
     that only what changed since is read again.
     """
-    before, known = _remembered(index)
+    before, known = _remembered(index) if index else (Seen(), {})
     now, held = Seen(), {}
     for one in files.changed(data, b"", before, now, time.time_ns(), without):
         digest = hashlib.sha256()
@@ -52,8 +52,9 @@ def look(data: Path, without: Set[TreePath], index: Path) -> Tree:
             digest.update(piece)
         held[os.fsdecode(one.path)] = _said(digest.hexdigest(), one.kind)
     found = {path: held.get(path) or known[path] for path in map(os.fsdecode, now.stamps)}
-    durable.make_folder(index.parent)
-    durable.write_file(index, json.dumps({**now.as_json(), "held": found}).encode(), mode=0o600)
+    if index is not None:
+        durable.make_folder(index.parent)
+        durable.write_file(index, json.dumps({**now.as_json(), "held": found}).encode(), mode=0o600)
     return Tree(found, tuple(sorted(map(os.fsdecode, now.links))))
 
 

@@ -69,7 +69,7 @@ class Server(Engine, Protocol):
         """
 
     def remove(self, admin: str, url: str, suffix: str = "") -> None:
-        """Remove a database; without a suffix its role too. What is gone is fine."""
+        """Remove a database; without a suffix its role too, and all that stand beside it. What is gone is fine."""
 
     def beside(self, admin: str, url: str, suffix: str) -> str:
         """A new empty database of the same role, called as that of `url` with `suffix` behind it. One that is there

@@ -64,6 +64,8 @@ class MariaDb:
         with connect(admin) as link:
             link.do(f"DROP DATABASE IF EXISTS {quoted(parse(url).name + suffix)}")
             if not suffix:
+                for beside in _beside(link, parse(url).name):
+                    link.do(f"DROP DATABASE IF EXISTS {quoted(beside)}")
                 link.do(f"DROP USER IF EXISTS {_role(parse(url).user)}")
 
     def beside(self, admin: str, url: str, suffix: str) -> str:
@@ -118,6 +120,13 @@ def count(link: Link, table: str) -> Count:
 
 
 # Private
+
+
+def _beside(link: Link, name: str) -> list[str]:
+    found = link.rows(
+        f"SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE LOCATE({text(name + '__')}, SCHEMA_NAME) = 1"
+    )
+    return [str(one) for (one,) in found]
 
 
 def _role(name: str) -> str:

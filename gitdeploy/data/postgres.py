@@ -74,6 +74,8 @@ class Postgres:
         with connect(admin) as connection:
             _drop(connection, name + suffix)
             if not suffix:
+                for beside in _beside(connection, name):
+                    _drop(connection, beside)
                 connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(parse(url).user)))
 
     def beside(self, admin: str, url: str, suffix: str) -> str:
@@ -165,6 +167,14 @@ def _knows(connection: Connection, catalog: str, column: str, name: str) -> bool
     line = sql.SQL("SELECT 1 FROM {} WHERE {} = %s").format(sql.Identifier(catalog), sql.Identifier(column))
     with told():
         return connection.execute(line, (name,)).fetchone() is not None
+
+
+def _beside(connection: Connection, name: str) -> list[str]:
+    with told():
+        found = connection.execute(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", (f"{name}__",)
+        )
+        return [str(one) for (one,) in found.fetchall()]
 
 
 def _move_away(connection: Connection, name: str, aside: str) -> None:

@@ -114,8 +114,7 @@ class Preview:
     data: str = key(
         kinds.preview_data,
         "none",
-        'What its database starts with: "none", "clone" or a snapshot.',
-        later="data",
+        'What a new one starts with: "none", "clone" (production now, masked) or a snapshot of it.',
     )
 
 

@@ -18,7 +18,7 @@ from gitdeploy.errors import Busy, Failed, NotFound
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import bad_commits, policy, serving, slot
+from gitdeploy.service import bad_commits, database, policy, preview_data, serving, slot
 from gitdeploy.service import build as builds
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
@@ -120,6 +120,7 @@ def tear_down(ctx: Context, env: Environment, *, actor: str) -> None:
         Place(ctx.home, env.site, env.folder).clear()
         slot.end(ctx, env)
         Place(ctx.home, env.site, env.folder).remove()
+        database.remove(ctx, env.site, env.name)
         repository = ctx.repository(env.site)
         if live_ref := repository.ref(f"refs/live/{env.folder}"):
             with RefTransaction(repository, [_gone(f"refs/live/{env.folder}", live_ref)]) as refs:
@@ -177,6 +178,8 @@ def _build_and_show(
         teller.detail("a newer push to the branch came meanwhile, so this build is not shown")
         return
     serving.say_artifact(ctx, made.build, made.reused, teller)
+
+    preview_data.fill(ctx, env, made.build, pending.actor, teller)
 
     def still() -> None:
         if own is not None:

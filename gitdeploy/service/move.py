@@ -20,13 +20,16 @@ from gitdeploy.data.content_files import Staging
 from gitdeploy.domain.content import NAMED, RowChange
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.move import Chosen, Move, Report
+from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
+from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.errors import Busy, Failed, GitdeployError, Invalid, NotFound, Refused
 from gitdeploy.runtime.apps.driver import app_user
-from gitdeploy.service import history, move_course, move_journal, restore
+from gitdeploy.service import base, history, move_course, move_end, move_journal, restore, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.move_course import Course
+from gitdeploy.service.move_end import Source
 from gitdeploy.service.release import Ask
 
 log = logging.getLogger("gitdeploy.move")
@@ -47,16 +50,27 @@ def allow(actor: Actor, site: Site, target: Environment, *, confirmed: bool, dry
             )
 
 
-def between(ctx: Context, site: Site, text: str) -> tuple[Environment, Environment]:
+def source_of(ctx: Context, site: Site, name: str) -> Source:
+    """An environment, or a snapshot such as `s12`. Raises NotFound."""
+    try:
+        return history.environment_of(ctx, site, name)
+    except NotFound:
+        with contextlib.suppress(NotFound):
+            return snapshot.find(ctx, site, name)
+        raise
+
+
+def between(ctx: Context, site: Site, text: str) -> tuple[Source, Environment]:
     """`production/feature/x` is from `production` to `feature/x`: names of environments may hold slashes.
 
-    Raises NotFound when no two environments are meant, Invalid when several pairs are.
+    Raises NotFound when no two are meant, Invalid when several pairs are.
     """
-    found = {}
-    for at in (at for at, char in enumerate(text) if char == "/"):
+    found: dict[tuple[str, str], tuple[Source, Environment]] = {}
+    for at in (at for at, char in enumerate(text) if char == "/" and text[:at] and text[at + 1 :]):
         with contextlib.suppress(NotFound):
             source, target = (
-                history.environment_of(ctx, site, one) for one in (text[:at], text[at + 1 :]) if one
+                source_of(ctx, site, text[:at]),
+                history.environment_of(ctx, site, text[at + 1 :]),
             )
             found[source.name, target.name] = (source, target)
     if len(found) > 1:
@@ -69,21 +83,23 @@ def between(ctx: Context, site: Site, text: str) -> tuple[Environment, Environme
     return next(iter(found.values()))
 
 
-def compare(ctx: Context, ask: Ask, source: Environment, chosen: Chosen) -> Report:
+def compare(ctx: Context, ask: Ask, source: Source, chosen: Chosen) -> Report:
     """What a move into the environment that is asked for would come to; nothing is changed."""
-    with _ends(ctx, ask, source) as target:
-        course = _chart(ctx, ask, source, target, chosen)
+    with _target(ctx, ask, source) as target, _course(ctx, ask, source, target, chosen) as course:
         report = _look(course)
         _tell(ask, course, report)
         return report
 
 
-def clone(ctx: Context, ask: Ask, source: Environment, chosen: Chosen) -> Move:
+def clone(ctx: Context, ask: Ask, source: Source, chosen: Chosen) -> Move:
     """Move content into the environment that is asked for. Raises Refused for conflicts, unless they are to be
     overwritten; when it fails nothing has changed, or it says otherwise.
     """
-    with _ends(ctx, ask, source) as target, restore.restoring(ctx, target):
-        course = _chart(ctx, ask, source, target, chosen)
+    with (
+        _target(ctx, ask, source) as target,
+        restore.restoring(ctx, target),
+        _course(ctx, ask, source, target, chosen) as course,
+    ):
         if course.careful:
             _refuse_conflicts(course, _look(course))
         move = move_journal.begin(ctx, source.name, target, ask.actor, ask.reason, course.chosen)
@@ -92,7 +108,7 @@ def clone(ctx: Context, ask: Ask, source: Environment, chosen: Chosen) -> Move:
             if target.kind != "preview":
                 taken = restore.safety(ctx, target, ask, f"clone of {source.name}")
                 move = ctx.ledger.moves.change(move, snapshot=taken.name)
-            _Carrier(ctx, course, move).carry(ask)
+            _Carrier(ctx, course, move, source).carry(ask)
             done = move_journal.settle(ctx, move)
         except BaseException as error:
             done = _settled(ctx, move, error)
@@ -116,15 +132,17 @@ class _Carrier:
     ctx: Context
     course: Course
     move: Move
+    source: Source
 
     def carry(self, ask: Ask) -> None:
         """Do it, up to the commit. What is found to speak against it meanwhile takes it back."""
         target = self.course.target.env
+        assert target is not None
         folder = move_journal.folder_of(self.ctx, target, self.move)
         staging = Staging(folder / "new", app_user())
         first = self.course.files()
         staging.take(self.course.source.data, first.change.coming, first.held)
-        base = move_course.base_folder(self.ctx, self.course.source, self.course.target)
+        kept = move_end.base_folder(self.ctx, self.course.source, self.course.target)
 
         def ready(tables: Mapping[str, RowChange]) -> None:
             """What was written since the first look is looked at now that the rows of the source are fixed."""
@@ -132,33 +150,37 @@ class _Carrier:
             report = self.course.report(tables, last)
             _refuse_conflicts(self.course, report)
             staging.take(self.course.source.data, last.change.coming, last.held)
-            if base:
+            if kept:
                 (folder / "base").mkdir(exist_ok=True)
-                (folder / "base" / move_course.FILE).write_text(self.course.agreed(last), "utf-8")
+                (folder / "base" / base.FILES).write_text(self.course.agreed(last), "utf-8")
+            back = self.course.careful and isinstance(self.source, Snapshot) and self.source.env == PRODUCTION
             plan = {
                 "data": self.course.target.number, "put": staging.named(last.change.coming),
-                "remove": list(last.change.removed),
-                "base": str(base.relative_to(self.ctx.home.sites / target.site)) if base else "",
+                "remove": list(last.change.removed), "tables": list(tables),
+                "paths": sorted(last.paths) if back else [],
+                "base": str(kept.relative_to(self.ctx.home.sites / target.site)) if kept else "",
+                "then": self.source.created_at if back else "",
             }  # fmt: skip
             _tell(ask, self.course, report)
             move_journal.decide(self.ctx, self.move, target, plan, self.course.chosen, report)
 
         lane = self.ctx.lanes.of(target.site, target.name)
         with lane.switch.hold(f"{ask.actor}'s clone of {self.move.source}", ask.teller, ask.gone):
-            self.course.rows(self.move.id, remember=folder / "base" if base else None, ready=ready)
+            self.course.rows(self.move.id, remember=folder / "base" if kept else None, ready=ready)
 
 
 @contextlib.contextmanager
-def _ends(ctx: Context, ask: Ask, source: Environment) -> Iterator[Environment]:
+def _target(ctx: Context, ask: Ask, source: Source) -> Iterator[Environment]:
     """Nobody else captures or changes the data of the two; taken in one order, so that nobody waits for ever."""
     target = history.environment_of(ctx, ask.site, ask.env)
-    if source.name == target.name:
+    both = [target, *([source] if isinstance(source, Environment) else ())]
+    if len({one.name for one in both}) < len(both):
         raise Invalid(f"Content moves between two environments, and both are {source.name}.")
     with contextlib.ExitStack() as held:
-        for name in sorted((source.name, target.name)):
+        for name in sorted(one.name for one in both):
             gate = ctx.lanes.of(ask.site.name, name).data
             held.enter_context(gate.hold(f"{ask.actor}'s clone of {source.name}", ask.teller, ask.gone))
-        for env in (source, target):
+        for env in both:
             if move_journal.is_open(ctx, env.site, env.name):
                 raise Busy(
                     f"Content is on its way into {env.name} of {env.site}.", "Wait until that is settled."
@@ -166,15 +188,19 @@ def _ends(ctx: Context, ask: Ask, source: Environment) -> Iterator[Environment]:
         yield target
 
 
-def _chart(ctx: Context, ask: Ask, source: Environment, target: Environment, chosen: Chosen) -> Course:
+@contextlib.contextmanager
+def _course(ctx: Context, ask: Ask, source: Source, target: Environment, chosen: Chosen) -> Iterator[Course]:
     ask.teller.step(f"clone of {source.name} into {target.name} of {ask.site.name} by {ask.actor}")
-    course = move_course.chart(ctx, move_course.end(ctx, source), move_course.end(ctx, target), chosen)
-    if course.careful and course.base is None:
-        ask.teller.problem(
-            f"{source.name} was never made of {target.name}, so nobody knows what {target.name} has changed itself.",
-            "All that would be changed or removed there counts as a conflict.",
-        )
-    return course
+    into = move_end.end(ctx, target)
+    with move_end.opened(ctx, source, into) as mine:
+        course = move_course.chart(ctx, ask.site, mine, into, chosen)
+        if course.careful and course.base is None and not chosen.overwrite:
+            ask.teller.problem(
+                f"{source.name} was not made of what {target.name} is now, so nobody knows what {target.name} has "
+                "changed itself.",
+                "All that would be changed or removed there counts as a conflict.",
+            )
+        yield course
 
 
 def _look(course: Course) -> Report:
@@ -184,20 +210,20 @@ def _look(course: Course) -> Report:
 def _refuse_conflicts(course: Course, report: Report) -> None:
     if not report.categories:
         raise Refused(
-            f"There is nothing to move from {course.source.env.name}.",
+            f"There is nothing to move from {course.source.name}.",
             "Say what the site keeps: [data] databases and files in gitdeploy.toml.",
         )
     found = report.conflicts
     if found and not course.chosen.overwrite:
         more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
         raise Refused(
-            f"{course.target.env.name} has changed these too: {', '.join(found[:NAMED])}{more}.",
-            f"See what they hold, then take those of {course.source.env.name} with --overwrite, or -o overwrite.",
+            f"{course.target.name} has changed these too: {', '.join(found[:NAMED])}{more}.",
+            f"See what they hold, then take those of {course.source.name} with --overwrite, or -o overwrite.",
         )
 
 
 def _tell(ask: Ask, course: Course, report: Report) -> None:
-    for line in report.lines(course.target.env.name):
+    for line in report.lines(course.target.name):
         ask.teller.detail(line)
 
 
@@ -217,4 +243,13 @@ def _settled(ctx: Context, move: Move, error: BaseException) -> Move:
 def _say_done(ask: Ask, done: Move, seconds: float) -> None:
     ask.teller.done(f"content of {done.source} is in {done.target} ({seconds:.1f} s)")
     if done.snapshot:
-        ask.teller.detail(f"undo: gitdeploy snapshot restore {done.site} {done.snapshot} --yes")
+        asked = done.asked
+        parts = [name for name, moves in (("database", asked.database), ("files", asked.files)) if moves]
+        words = [
+            *(f"--{name}" for name in parts if len(parts) == 1),
+            *(f"--only {one}" for one in asked.only),
+        ]
+        ask.teller.detail(
+            " ".join(["undo: gitdeploy clone", done.site, "--from", done.snapshot, "--to", done.target, *words,
+                      "--overwrite --yes"])
+        )  # fmt: skip

@@ -6,70 +6,44 @@ have is a conflict. Anywhere else the target becomes what the source is.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 from gitdeploy.data import content_files, files
 from gitdeploy.data.content_side import Wish
 from gitdeploy.domain import content, database
 from gitdeploy.domain.content import Rewriting, RowChange, Selection
-from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.file_change import FileChange, compare, in_the_way
 from gitdeploy.domain.globs import matches
 from gitdeploy.domain.move import Chosen, Report, categories, listed
-from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.schema import Table
 from gitdeploy.domain.settings import Content
+from gitdeploy.domain.site import Site
 from gitdeploy.errors import Refused
-from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import policy, slot, snapshot
+from gitdeploy.service import base, policy
+from gitdeploy.service.base import Base
 from gitdeploy.service.context import Context
-from gitdeploy.service.database import Held
-
-FILE = "files.json"
-"""In a base, beside what tables held: `{"held": production's files by path, "masked": columns that left it masked}`."""
-
-
-@dataclass(frozen=True)
-class End:
-    """One side: an environment with what is live in it. `number` is that of its data folder, `index` a file that
-    remembers what was read of it, `host` what visitors call it.
-    """
-
-    env: Environment
-    number: int
-    data: Path
-    held: tuple[Held, ...]
-    index: Path
-    host: str
-
-    @property
-    def is_production(self) -> bool:
-        return self.env.name == PRODUCTION
-
-    def database(self, name: str) -> Held:
-        return next(one for one in self.held if one.name == name)
+from gitdeploy.service.move_end import End, base_folder
 
 
 @dataclass(frozen=True)
 class Files:
-    """What would come of the files, as both ends are now: `held` is what the source has of those that move."""
+    """What would come of the files, as both ends are now: `held` is what the source has of those that move, `paths` are
+    all that were chosen, wherever they are.
+    """
 
     change: FileChange = field(default_factory=FileChange)
     held: Mapping[str, str] = field(default_factory=dict)
-    known: Mapping[str, str] = field(default_factory=dict)
+    paths: frozenset[str] = frozenset()
     withheld: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Course:
-    """A move, planned. `chosen.into` is the database whose rows move; `base` is a folder and `known` the files in it,
-    None where nobody knows.
+    """A move, planned. `chosen.into` is the database whose rows move; without a `base` nobody knows who has changed
+    what.
     """
 
     source: End
@@ -78,8 +52,7 @@ class Course:
     settings: Content
     selection: Selection
     rewriting: Rewriting
-    base: Path | None
-    known: Mapping[str, str] | None
+    base: Base | None
 
     @property
     def careful(self) -> bool:
@@ -100,8 +73,9 @@ class Course:
             return {}
         source, target = self.source.database(self.chosen.into), self.target.database(self.chosen.into)
         wish = Wish(
-            mark, self.base if self.careful else None, self.chosen.overwrite or not self.careful, dry_run,
-            self.rewriting, remember, as_target=self.careful, ready=ready,
+            mark, self.base.folder if self.base and self.careful else None,
+            self.chosen.overwrite or not self.careful, dry_run, self.rewriting, remember,
+            as_target=self.careful, ready=ready,
         )  # fmt: skip
         return target.engine.move(source.url, target.url, self.selection.tables, wish)
 
@@ -112,20 +86,20 @@ class Course:
         names = {one.name for end in (self.source, self.target) for one in end.held}
         without = files.of_databases(database.path(one) for one in names if database.engine(one) == "sqlite")
         mine, its = (content_files.look(end.data, without, end.index) for end in (self.source, self.target))
-        known = self.known or {}
+        known = self.base.held if self.base else {}
         found = self._choose({*mine.held, *its.held, *known, *mine.links})
         change = compare(
             _only(found.paths, mine.held), _only(found.paths, its.held),
-            _only(found.paths, known) if self.careful and self.known is not None else None,
+            _only(found.paths, known) if self.careful and self.base else None,
         )  # fmt: skip
         if not self.careful:
             change = replace(change, conflicts=())
         if way := in_the_way(change.coming, {*its.held, *its.links} - {*change.removed}):
             raise Refused(
-                f"{way} of {self.target.env.name} is in the way of what would come.", "Move it away first."
+                f"{way} of {self.target.name} is in the way of what would come.", "Move it away first."
             )
         return Files(
-            change, _only(found.paths, mine.held), _only(found.paths, known), found.withheld,
+            change, _only(found.paths, mine.held), frozenset(found.paths), found.withheld,
             tuple(path for path in mine.links if path in found.paths),
         )  # fmt: skip
 
@@ -139,11 +113,9 @@ class Course:
 
     def agreed(self, of: Files) -> str:
         """What the base is to say of files once these have moved."""
-        known = dict(self.known or {})
-        if self.chosen.files:
-            known = {path: one for path, one in known.items() if path not in of.known} | dict(of.held)
-        masked = {*self.rewriting.mask, *self.rewriting.keep}
-        return json.dumps({"held": known, "masked": sorted(masked)})
+        before = self.base or Base(Path())
+        held = {path: one for path, one in before.held.items() if path not in of.paths} | dict(of.held)
+        return base.text(held, (*before.masked, *self.rewriting.mask, *self.rewriting.keep))
 
     def _choose(self, paths: Iterable[str]) -> Selection:
         words = [
@@ -154,24 +126,17 @@ class Course:
         return content.choose(self.settings.withheld, self.settings.groups, words, {}, paths)
 
 
-def end(ctx: Context, env: Environment) -> End:
-    """Raises NotFound when nothing is live there."""
-    live, held = snapshot.kept(ctx, env)
-    index = ctx.home.snapshots / ctx.site(env.site).id / f"{env.folder}.files.json"
-    host = urlsplit(ctx.url(env.site, env.label)).netloc
-    return End(env, live.data, slot.data_folder(ctx, env, live.data), tuple(held), index, host)
-
-
-def chart(ctx: Context, source: End, target: End, chosen: Chosen) -> Course:
-    """Raises Invalid for a name that nothing has, Refused for what cannot move together or may not."""
-    site = ctx.site(target.env.site)
+def chart(ctx: Context, site: Site, source: End, target: End, chosen: Chosen) -> Course:
+    """`chosen.into` may name the only database that is to be looked at. Raises Invalid for a name that nothing has,
+    Refused for what cannot move together or may not.
+    """
     settings = policy.of_site(site, ctx.repository(site.name)).content
     found = _tables(source, target) if chosen.database else {}
+    if chosen.into:
+        found = {chosen.into: found[chosen.into]}
     tables = {name: table for its in found.values() for name, table in its.items()}
     if chosen.database and not found and (source.held or target.held) and not chosen.files:
-        raise Refused(
-            f"{source.env.name} and {target.env.name} have no database in common.", "Deploy the same code."
-        )
+        raise Refused(f"{source.name} and {target.name} have no database in common.", "Deploy the same code.")
     selection = content.choose(settings.withheld, settings.groups, chosen.only, tables, ())
     into = [name for name, its in found.items() if {*selection.tables} & {*its}]
     if len(into) > 1:
@@ -184,20 +149,11 @@ def chart(ctx: Context, source: End, target: End, chosen: Chosen) -> Course:
             'Name what visitors write: [content] never = ["sessions", …], or never = []; or move a part: --only …',
         )
     folder = base_folder(ctx, source, target)
-    said = _base(folder)
+    known = base.read(folder) if folder else None
     return Course(
         source, target, replace(chosen, into="".join(into)), settings, selection,
-        _rewriting(ctx, settings, source, target, tables, said["masked"] if said else ()),
-        folder if said else None, said["held"] if said else None,
+        _rewriting(ctx, site, settings, source, target, tables, known), known,
     )  # fmt: skip
-
-
-def base_folder(ctx: Context, source: End, target: End) -> Path | None:
-    """Where is kept what production held when the other one was the same; None when neither is production."""
-    if not (source.is_production or target.is_production):
-        return None
-    other = source if target.is_production else target
-    return Place(ctx.home, other.env.site, other.env.folder).base_folder(other.number)
 
 
 # Private
@@ -211,38 +167,27 @@ def _tables(source: End, target: End) -> dict[str, Mapping[str, Table]]:
             if one.name == other.name:
                 if one.url == other.url:
                     raise Refused(
-                        f"{source.env.name} and {target.env.name} have the same database {one.name}.",
+                        f"{source.name} and {target.name} have the same database {one.name}.",
                         "Give each one of its own, or move --files.",
                     )
                 found[one.name] = one.engine.schema(one.url).tables
     return found
 
 
-def _base(folder: Path | None) -> dict[str, Any] | None:
-    try:
-        return dict(json.loads((folder / FILE).read_text("utf-8"))) if folder else None
-    except FileNotFoundError:
-        return None
-
-
 def _rewriting(
-    ctx: Context,
-    settings: Content,
-    source: End,
-    target: End,
-    tables: Mapping[str, Table],
-    masked: Iterable[str],
-) -> Rewriting:
+    ctx: Context, site: Site, settings: Content, source: End, target: End,
+    tables: Mapping[str, Table], known: Base | None,
+) -> Rewriting:  # fmt: skip
     replaced = {}
     for name, elsewhere in settings.replace.items():
-        here, there = (_called(name, elsewhere, end) for end in (source, target))
+        here, there = (end.called(name, elsewhere) for end in (source, target))
         if here and there and here != there:
             replaced[here] = there
     rewriting = Rewriting(replaced, settings.replace_columns)
-    if target.is_production:
-        return replace(rewriting, keep=(*settings.mask, *masked))
-    if not source.is_production:
+    if source.is_production == target.is_production:
         return rewriting
+    if target.is_production:
+        return replace(rewriting, keep=(*settings.mask, *(known.masked if known else ())))
     columns = [f"{name}.{column.name}" for name, table in tables.items() for column in table.columns]
     for pattern in settings.mask if tables else ():
         if not any(matches(pattern, column) for column in columns):
@@ -250,17 +195,7 @@ def _rewriting(
                 f"There is no column {pattern} to mask.",
                 "Mend [content] mask: what it should hide might move as it is.",
             )
-    return replace(
-        rewriting, mask=settings.mask, key=ctx.vault.derived(f"masks of {ctx.site(source.env.site).id}")
-    )
-
-
-def _called(name: str, elsewhere: Mapping[str, str], end: End) -> str:
-    """What production's `name` is called at this end; empty where nobody said."""
-    if end.is_production:
-        return name
-    said = elsewhere.get(end.env.name) or (elsewhere.get("preview") if end.env.kind == "preview" else None)
-    return (said or elsewhere.get("*", "")).replace("{host}", end.host)
+    return replace(rewriting, mask=settings.mask, key=ctx.vault.derived(f"masks of {site.id}"))
 
 
 def _only(paths: Iterable[str], held: Mapping[str, str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from gitdeploy.domain.move import OPEN, Chosen, Move, Report
 from gitdeploy.errors import GitdeployError
 from gitdeploy.runtime.apps.driver import app_user
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import snapshot
+from gitdeploy.service import base, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.store import clock, durable, ids
 
@@ -48,11 +48,11 @@ def decide(
 ) -> Move:
     """From here on it is made as soon as its database says so, at once when there is none.
 
-    `plan` is `{data, put, remove, base}`: the data folder, the numbers of the copies by path, paths, and where the base
-    goes.
+    `plan` is `{data, put, remove, base, then, tables, paths}`: the data folder, the numbers of the copies by path, the
+    paths that go, where the base goes; and for production as it was `then`, which tables and paths those are.
     """
     folder = folder_of(ctx, target, move)
-    durable.write_file(folder / PLAN, json.dumps(plan).encode())
+    durable.write_file(folder / PLAN, json.dumps({**plan, "moment": clock.now()}).encode())
     durable.sync_filesystem(folder)
     said = json.dumps(report.as_json())
     return ctx.ledger.moves.change(move, state="moving", chosen=chosen.as_json(), report=said)
@@ -131,14 +131,10 @@ def _put(ctx: Context, move: Move, env: Environment) -> None:
         app_user(),
     )
     if plan["base"]:
-        base = ctx.home.sites / env.site / plan["base"]
-        durable.make_folder(base)
-        for file in sorted((folder / "base").glob("*")):
-            file.rename(base / file.name)
-        durable.sync_folder(base)
-        for older in base.parent.iterdir():
-            if older != base:
-                durable.remove_tree(older)
+        base.install(folder / "base", ctx.home.sites / env.site / plan["base"], plan["moment"])
+    if plan["then"]:
+        moved = frozenset(plan["paths"])
+        base.go_back(ctx, env.site, plan["then"], plan["moment"], plan["tables"], lambda path: path in moved)
 
 
 def _sweep(ctx: Context, env: Environment) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gitdeploy.domain import target as targets
-from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.move import Chosen
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.options import Options
@@ -21,6 +20,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid
 from gitdeploy.service import build, history, move, release, restore, schedule, snapshot
 from gitdeploy.service.context import Context
+from gitdeploy.service.move_end import Source
 from gitdeploy.service.teller import Teller
 
 SCHEDULE = "sch_"
@@ -47,8 +47,11 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
         case "snapshot":
             history.environment_of(ctx, site, target)
         case "restore":
-            env = history.environment_of(ctx, site, options.env or snapshot.find(ctx, site, target).env)
-            restore.allow(actor, site, env, confirmed=bool(options.reason), rehearsed=options.rehearse)
+            taken = snapshot.find(ctx, site, target)
+            env = history.environment_of(ctx, site, options.env or taken.env)
+            restore.allow(
+                ctx, actor, site, env, taken, confirmed=bool(options.reason), rehearsed=options.rehearse
+            )
         case "clone":
             _, into = move.between(ctx, site, target)
             move.allow(actor, site, into, confirmed=bool(options.reason), dry_run=options.dry_run)
@@ -129,7 +132,7 @@ def file(
 # Private
 
 
-def _clone(ctx: Context, ask: release.Ask, source: Environment, options: Options) -> None:
+def _clone(ctx: Context, ask: release.Ask, source: Source, options: Options) -> None:
     only = (one.strip() for one in options.only.split(","))
     chosen = Chosen.of(False, False, (one for one in only if one), options.overwrite)
     if ask.dry_run:

@@ -25,6 +25,7 @@ from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import (
     beside,
+    database,
     due,
     heads,
     incident,
@@ -133,6 +134,7 @@ def again(ctx: Context) -> None:
         except GitdeployError as error:
             log.warning("%s: %s", site.name, error.message)
     _try("late previews", _late_previews, ctx)
+    _try("databases", database.remove_orphans, ctx)
 
 
 def keep_apps(ctx: Context) -> None:

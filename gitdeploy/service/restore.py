@@ -26,11 +26,13 @@ from gitdeploy.errors import Busy, Failed, GitdeployError, Refused
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
 from gitdeploy.service import (
+    base,
     beside,
     database,
     exchange,
     history,
     move_journal,
+    policy,
     rehearsal,
     rehearse,
     slot,
@@ -44,16 +46,25 @@ from gitdeploy.service.journal import live_release
 from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
+from gitdeploy.store import clock
 
 log = logging.getLogger("gitdeploy.restore")
 
 STATE = "restoring"
 
 
-def allow(actor: Actor, site: Site, env: Environment, confirmed: bool, rehearsed: bool = False) -> None:
+def allow(
+    ctx: Context, actor: Actor, site: Site, env: Environment, taken: Snapshot, *, confirmed: bool, rehearsed: bool
+) -> None:  # fmt: skip
     """Raises Refused, unless this person may replace the data of an environment, and said so for production. With
-    `rehearsed` it is only to be rehearsed.
+    `rehearsed` it is only to be rehearsed. A snapshot holds what masks hide when content is cloned.
     """
+    if taken.env == PRODUCTION != env.name and policy.of_site(site, ctx.repository(site.name)).content.mask:
+        actor.need(
+            Role.OPERATOR,
+            site.name,
+            f"have production's personal data in {env.name}, which a clone would mask",
+        )
     if rehearsed:
         actor.need(Role.DEVELOPER, site.name, f"rehearse a restore into {env.name}")
         return
@@ -105,9 +116,14 @@ def bring(ctx: Context, ask: Ask, env: Environment, goal: Release, taken: Snapsh
                 f"{now.name if now else 'Another release'} went live in {env.name} meanwhile.", "Try again."
             )
 
-    with beside.prepared(ctx, env, live, held, taken.name) as brings:
+    with beside.prepared(ctx, env, live.data, held, taken.name) as brings:
         beside.fill(ctx, env, brings.data, taken, brings.prepare(), held)
-        return releases.go_live_with(ctx, ask, env, goal, brings, still)
+        made = releases.go_live_with(ctx, ask, env, goal, brings, still)
+    if env.name == PRODUCTION and taken.env == PRODUCTION:
+        base.go_back(ctx, env.site, taken.created_at, clock.now())
+    elif env.name == PRODUCTION:
+        base.forget(ctx, env.site, clock.now())
+    return made
 
 
 def safety(ctx: Context, env: Environment, ask: Ask, cause: str) -> Snapshot:

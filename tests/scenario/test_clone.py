@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import secrets
+import shutil
+import tempfile
+import threading
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
 import databases
+import psycopg
+import pymysql
 import pytest
-from support import Project, Server
+from support import Project, Server, eventually
 
 APP = Path(__file__).with_name("content_app.py")
 SETTINGS = """
@@ -18,6 +26,8 @@ databases = ["%s"]
 files = ["uploads"]
 [environments.staging]
 branch = "staging"
+[preview]
+data = "clone"
 [content]
 never = ["sessions", "form_submissions", "uploads/private/**"]
 [content.groups]
@@ -36,6 +46,7 @@ ROWS = (
     "INSERT INTO form_submissions VALUES (1, 1, 'hello')",
     "INSERT INTO sessions VALUES ('visitor')",
 )
+ENGINES = ["sqlite:data/app.db", "postgres", "mariadb"]
 FILES = {"uploads/blog/a.png": "a", "uploads/logo.png": "logo", "uploads/private/cv.pdf": "cv"}
 
 
@@ -102,7 +113,9 @@ class Shop:
         return self.server.facts("moves", self.site)
 
 
-def live_shop(machine: Server, folder: Path, database: str, settings: str = SETTINGS) -> Shop:
+def live_shop(
+    machine: Server, folder: Path, database: str, settings: str = SETTINGS, *, staging: bool = True
+) -> Shop:
     site = f"shop-{secrets.token_hex(4)}"
     machine.cli("site", "create", site)
     project = Project(folder / "project", machine)
@@ -113,13 +126,14 @@ def live_shop(machine: Server, folder: Path, database: str, settings: str = SETT
     project.commit("first")
     shop = Shop(machine, project, site)
     shop.push("main")
-    shop.push("-o", "wait", "HEAD:staging")
+    if staging:
+        shop.push("HEAD:staging")
     shop.sql("production", *ROWS)
     shop.ask("production", write=list(FILES.items()))
     return shop
 
 
-@pytest.fixture(params=["sqlite:data/app.db", "postgres", "mariadb"], ids=["sqlite", "postgres", "mariadb"])
+@pytest.fixture(params=ENGINES, ids=[one.partition(":")[0] for one in ENGINES])
 def shop(machine, tmp_path, request) -> Shop:
     return live_shop(machine, tmp_path, request.param)
 
@@ -128,7 +142,7 @@ def test_content_goes_down_masked_and_comes_up_without_what_visitors_wrote(shop)
     shop.sql("staging", "INSERT INTO sessions VALUES ('tester')", "INSERT INTO forms VALUES (7, 'old')")
     down = shop.clone("--from", "production", "--to", "staging")
     assert "withheld by [content] never: form_submissions, sessions, uploads/private/cv.pdf" in down.stderr
-    assert "is proven" in down.stderr and "undo: gitdeploy snapshot restore" in down.stderr
+    assert "is proven" in down.stderr and "undo: gitdeploy clone" in down.stderr
     address = SERIALISED.replace("s:18", "s:26").replace("shop.test", "staging.shop.test")
     assert shop.sql("staging", "SELECT * FROM posts ORDER BY id") == [
         "1|1|one|at https://staging.shop.test", f"2|2|two|{address}", "3|1|three|",
@@ -190,12 +204,28 @@ def test_content_goes_down_masked_and_comes_up_without_what_visitors_wrote(shop)
     assert json.loads(shop.clone("--from", "staging", "--to", "production", "--dry-run", "--json").stdout)["rows"] == {
         "added": 0, "changed": 0, "removed": 0,
     }  # fmt: skip
-    shop.server.cli("snapshot", "restore", shop.site, up["snapshot"], "--yes")
-    assert shop.sql("production", "SELECT title FROM posts ORDER BY id") == ["one", "theirs", "three"]
-    assert shop.files("production").keys() == {*FILES, "uploads/theirs.png"}
+    shop.sql("production", "INSERT INTO sessions VALUES ('later')")
+    undo = re.search(r"undo: gitdeploy clone \S+ (.*)", said)[1]
+    shop.clone(*undo.split())
+    back = ["one", "theirs", "three"], {*FILES, "uploads/theirs.png"}
+    assert (
+        shop.sql("production", "SELECT title FROM posts ORDER BY id"),
+        {*shop.files("production")},
+    ) == back
+    assert "later" in shop.sql("production", "SELECT id FROM sessions")
+    again = json.loads(shop.clone("--from", "staging", "--to", "production", "--yes", "--json").stdout)
+    assert again["rows"] == {"added": 2, "changed": 1, "removed": 1} and "posts id=2" in again["kept"]
+    shop.server.cli("snapshot", "restore", shop.site, again["snapshot"], "--yes")
+    assert (
+        shop.sql("production", "SELECT title FROM posts ORDER BY id"),
+        {*shop.files("production")},
+    ) == back
+    dry = json.loads(shop.clone("--from", "staging", "--to", "production", "--dry-run", "--json").stdout)
+    assert (dry["rows"], dry["conflicts"]) == (again["rows"], [])
 
 
-def test_what_both_changed_is_refused_by_name_until_it_is_to_be_overwritten(shop):
+def test_what_both_changed_is_refused_by_name_until_it_is_to_be_overwritten(machine, tmp_path):
+    shop = live_shop(machine, tmp_path, "sqlite:data/app.db")
     shop.clone("--from", "production", "--to", "staging")
     shop.sql("staging", "UPDATE posts SET title = 'mine' WHERE id = 1", "UPDATE forms SET title = 'mine'")
     shop.ask("staging", write=[("uploads/logo.png", "mine")])
@@ -214,3 +244,178 @@ def test_what_both_changed_is_refused_by_name_until_it_is_to_be_overwritten(shop
     assert shop.files("production")["uploads/logo.png"] == "mine"
     shop.push("-o", "only=blog", "-o", "overwrite", "-o", "reason=ours", "HEAD:clone/staging/production")
     assert shop.sql("production", "SELECT title FROM posts WHERE id = 1") == ["mine"]
+
+
+@pytest.mark.parametrize("database", ENGINES, ids=[one.partition(":")[0] for one in ENGINES])
+def test_a_new_preview_starts_with_production_masked_and_takes_its_databases_with_it(
+    machine, postgres, mariadb, tmp_path, database
+):
+    shop = live_shop(machine, tmp_path, database, staging=False)
+    admin = {"postgres": postgres, "mariadb": mariadb}.get(database, "")
+    before = in_server(admin)
+    said = shop.push("HEAD:refs/heads/new/look").out
+    assert "withheld by [content] never: form_submissions, sessions, uploads/private/cv.pdf" in said
+    preview = "new-look"
+    host = f"{preview}--{shop.site}.localhost:{shop.server.edge.rpartition(':')[2]}"
+    address = SERIALISED.replace("s:18", f"s:{18 - len('shop.test') + len(host)}").replace("shop.test", host)
+    assert shop.sql(preview, "SELECT body FROM posts ORDER BY id") == [f"at https://{host}", address, ""]
+    emails = shop.sql(preview, "SELECT email FROM users")
+    assert len(emails) == 2 and all(one.endswith("@example.invalid") for one in emails)
+    assert shop.sql(preview, "SELECT count(*) FROM form_submissions") == ["0"]
+    assert shop.files(preview) == {"uploads/blog/a.png": "a", "uploads/logo.png": "logo"}
+    assert shop.moves()[0]["to"] == "new/look" and shop.moves()[0]["from"] == "production"
+    # It is filled once; what went down masked is not seen as changed.
+    shop.sql(preview, "DELETE FROM forms", "UPDATE posts SET title = 'mine' WHERE id = 3")
+    shop.project.write("more", "x")
+    shop.project.commit("more")
+    shop.push("HEAD:refs/heads/new/look")
+    assert shop.sql(preview, "SELECT count(*) FROM forms") == ["0"]
+    dry = json.loads(shop.clone("--from", "new/look", "--to", "production", "--dry-run", "--json").stdout)
+    assert dry["rows"] == {"added": 0, "changed": 1, "removed": 1} and dry["conflicts"] == []
+    if admin:
+        assert len(in_server(admin)[0] - before[0]) == 1
+    home = shop.server.home / "sites" / shop.site
+    assert [one.name for one in (home / "new-look/data").iterdir()] == ["1"]
+    shop.push(":refs/heads/new/look")
+    assert in_server(admin) == before
+    assert not (home / "new-look").exists()
+    shop.server.cli("site", "remove", shop.site, "--yes")
+    assert not {one for names in in_server(admin) for one in names if shop.site.replace("-", "_") in one}
+
+
+def in_server(admin: str) -> tuple[set[str], set[str]]:
+    """The databases and the roles of a server."""
+    url = urllib.parse.urlsplit(admin)
+    if url.scheme == "mysql":
+        password = urllib.parse.unquote(url.password)
+        with contextlib.closing(
+            pymysql.connect(host=url.hostname, port=url.port, user=url.username, password=password)
+        ) as connection, connection.cursor() as cursor:  # fmt: skip
+            cursor.execute("SHOW DATABASES")
+            databases = {name for (name,) in cursor.fetchall()}
+            cursor.execute("SELECT user FROM mysql.user")
+            return databases, {name for (name,) in cursor.fetchall()}
+    if url.scheme == "postgresql":
+        with psycopg.connect(admin) as connection:
+            databases = connection.execute("SELECT datname FROM pg_database").fetchall()
+            roles = connection.execute("SELECT rolname FROM pg_roles").fetchall()
+            return {name for (name,) in databases}, {name for (name,) in roles}
+    return set(), set()
+
+
+def test_a_preview_that_cannot_be_masked_does_not_start(machine, tmp_path):
+    settings = SETTINGS.replace('data = "clone"', 'data = "golden"')
+    shop = live_shop(machine, tmp_path, "postgres", settings, staging=False)
+    said = shop.push("HEAD:refs/heads/look").out
+    assert "has no snapshot 'golden'" in said and shop.server.get(f"look--{shop.site}").status == 404
+    shop.push("-o", "reason=golden", "HEAD:snapshot/production")
+    shop.sql("production", "DELETE FROM posts")
+    shop.push("HEAD:refs/heads/look2")
+    assert shop.sql("look2", "SELECT title FROM posts ORDER BY id") == ["one", "two", "three"]
+    assert all(one.endswith("@example.invalid") for one in shop.sql("look2", "SELECT email FROM users"))
+    shop.project.write("gitdeploy.toml", (settings % "postgres").replace('"users.email"', '"users.emial"'))
+    shop.project.commit("a typo")
+    shop.push("main")
+    said = shop.push("HEAD:refs/heads/look3").out
+    assert "There is no column users.emial to mask." in said
+    assert shop.server.get(f"look3--{shop.site}").status == 404
+    assert [one["state"] for one in shop.moves()] == ["failed", "completed"]
+    developer = machine.remote(shop.site, "dev", "developer")
+    refused = shop.project.run("push", "-o", "env=look2", developer, "HEAD:restore/golden").out
+    assert "may not have production's personal data in look2" in refused
+
+
+def test_who_may_move_what_where(machine, tmp_path):
+    settings = SETTINGS.replace('never = ["sessions", "form_submissions", "uploads/private/**"]', "")
+    shop = live_shop(machine, tmp_path, "sqlite:data/app.db", settings)
+    shop.push("HEAD:refs/heads/a/b")
+    developer, maintainer = (machine.remote(shop.site, one[:3], one) for one in ("developer", "maintainer"))
+
+    def said(remote: str, *words: str) -> str:
+        return shop.project.run("push", *words[:-1], remote, words[-1]).out
+
+    assert "needs maintainer" in said(developer, "HEAD:clone/production/staging")
+    assert "needs operator" in said(maintainer, "-o", "reason=x", "HEAD:clone/staging/production")
+    assert "content of production is in a/b" in said(developer, "HEAD:clone/production/a/b")
+    assert "does not name two environments" in said(maintainer, "HEAD:clone/production/a/c")
+    assert "both are production" in shop.refused("-o", "reason=x", "HEAD:clone/production/production")
+    assert "is for clone/<from>/<to> alone" in said(maintainer, "-o", "only=blog", "HEAD:rollback/previous")
+    assert "Did you mean blog" in said(maintainer, "-o", "only=blgo", "HEAD:clone/production/staging")
+    refused = shop.clone("--from", "staging", "--to", "production", "--yes", check=False)
+    assert refused.returncode == 5 and "does not say what may never move into production" in refused.stderr
+    assert shop.clone("--from", "nowhere", "--to", "staging", check=False).returncode == 3
+    # Nobody knows what production has changed: what is new goes, what would be lost does not.
+    shop.sql("staging", "INSERT INTO forms VALUES (5, 'new')")
+    dry = shop.clone("--from", "staging", "--to", "production", "--only", "table:forms", "--dry-run")
+    assert "nobody knows what production has changed itself" in dry.stderr
+    assert "changed in production too: forms id=1" in dry.stderr
+    refused = shop.clone(
+        "--from", "staging", "--to", "production", "--only", "table:forms", "--yes", check=False
+    )
+    assert refused.returncode == 5 and shop.sql("production", "SELECT id FROM forms") == ["1"]
+    shop.clone("--from", "staging", "--to", "production", "--only", "table:forms", "--overwrite", "--yes")
+    assert shop.sql("production", "SELECT id FROM forms") == ["5"]
+
+
+def test_planted_links_lead_nowhere(machine, tmp_path):
+    shop = live_shop(machine, tmp_path, "sqlite:data/app.db")
+    outside = Path(tempfile.mkdtemp(dir="/tmp"))
+    outside.chmod(0o777)
+    (outside / "secret").write_text("secret")
+    (outside / "secret").chmod(0o644)
+    shop.clone("--from", "production", "--to", "staging")
+    data = [
+        shop.server.home / "sites" / shop.site / env / "data/1/uploads" for env in ("staging", "production")
+    ]
+    (data[0] / "evil").symlink_to(outside / "secret")
+    (data[0] / "folder").symlink_to(outside)
+    said = shop.clone("--from", "staging", "--to", "production", "--yes").stderr
+    assert "links, which never move: uploads/evil, uploads/folder" in said
+    assert not {"evil", "folder"} & {one.name for one in data[1].iterdir()}
+    # Where production's folder was, a link leads out now: what would come is refused, and lands nowhere.
+    shop.ask("staging", write=[("uploads/blog/new.png", "new")])
+    (data[1] / "blog").rename(data[1] / "was")
+    (data[1] / "blog").symlink_to(outside)
+    refused = shop.clone("--from", "staging", "--to", "production", "--overwrite", "--yes", check=False)
+    assert refused.returncode == 5 and "uploads/blog of production is in the way" in refused.stderr
+    assert [one.name for one in outside.iterdir()] == ["secret"]
+    shutil.rmtree(outside)
+
+
+@pytest.mark.parametrize(
+    "database", [ENGINES[0], *(pytest.param(one, marks=pytest.mark.soak) for one in ENGINES[1:])]
+)
+def test_what_visitors_write_meanwhile_is_not_lost(machine, tmp_path, database):
+    shop = live_shop(machine, tmp_path, database)
+    shop.clone("--from", "production", "--to", "staging")
+    many = ", ".join(
+        f"({number}, 1, 'post {number}', 'https://staging.shop.test')" for number in range(10, 2000)
+    )
+    shop.sql("staging", f"INSERT INTO posts VALUES {many}")
+    written: list[int] = []
+    failed: list[str] = []
+    over = threading.Event()
+
+    def visit() -> None:
+        while not over.is_set():
+            number = 100 + len(written) + len(failed)
+            try:
+                shop.sql("production", f"INSERT INTO form_submissions VALUES ({number}, 1, 'x')")
+                written.append(number)
+            except Exception as error:
+                failed.append(repr(error))
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    try:
+        eventually(lambda: len(written) > 3)
+        shop.push("-o", "reason=now", "HEAD:clone/staging/production")
+        since = len(written)
+        eventually(lambda: len(written) > since + 3)
+    finally:
+        over.set()
+        visitor.join()
+    assert not failed
+    found = shop.sql("production", "SELECT id FROM form_submissions WHERE id >= 100 ORDER BY id")
+    assert found == [str(number) for number in written]
+    assert shop.sql("production", "SELECT count(*) FROM posts") == ["1993"]

@@ -40,11 +40,11 @@ def listing(ctx: Ctx, site: ThisSite, env: str = "", limit: int = 50) -> list[di
 
 @router.post("/sites/{site}/clone")
 def clone(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Clone) -> Response:
-    """Content of one environment moves into another: `database`, `files` or both; `only` names groups, tables
-    (`table:posts`) or paths. With `dry_run` it says what would be added, changed and removed. `confirm` is needed for
-    production.
+    """Content of an environment or a snapshot moves into an environment: `database`, `files` or both; `only` names
+    groups, tables (`table:posts`) or paths. With `dry_run` it says what would be added, changed and removed. `confirm`
+    is needed for production.
     """
-    source, target = (history.environment_of(ctx, site, one) for one in (body.source, body.target))
+    source, target = moves.source_of(ctx, site, body.source), history.environment_of(ctx, site, body.target)
     moves.allow(who, site, target, confirmed=body.confirm, dry_run=body.dry_run)
     chosen = Chosen.of(body.database, body.files, body.only, body.overwrite)
 

@@ -103,7 +103,7 @@ def restore(ctx: Ctx, who: Who, site: ThisSite, request: Request, snapshot: str,
     """
     taken = snapshots.find(ctx, site, snapshot)
     env = history.environment_of(ctx, site, body.env or taken.env)
-    restores.allow(who, site, env, body.confirm, body.rehearse)
+    restores.allow(ctx, who, site, env, taken, confirmed=body.confirm, rehearsed=body.rehearse)
 
     def run(teller: Teller) -> dict[str, Any]:
         ask = Ask(
