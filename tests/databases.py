@@ -80,6 +80,9 @@ def mariadb() -> Iterator[str]:
             subprocess.run([*client, "CREATE USER admin@'%' IDENTIFIED BY 'root secret'; "
                             "GRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION"], check=True)  # fmt: skip
             yield f"mysql://admin:root%20secret@127.0.0.1:{port}/"
+            if server.poll() is not None:  # its folder goes with all that it said
+                said = (folder / "log").read_bytes()[-8000:].decode(errors="replace")
+                raise AssertionError(f"MariaDB ended by itself with {server.returncode}:\n{said}")
         finally:
             server.kill()
             server.wait()

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
-from gitdeploy.cli import screen
+from gitdeploy.cli import picture_book, screen
 from gitdeploy.cli.asking import Settings, as_json, env, rehearsing, settings, site
 from gitdeploy.errors import Invalid
 
@@ -117,17 +118,35 @@ def _order(verb: str, says: str, default: str | None = None) -> click.Command:
 @site
 @click.argument("target", required=False, default="")
 @env
+@click.option(
+    "--pictures", metavar="DIR", type=click.Path(path_type=Path), default=None,
+    help="Also take pictures of what is live and of TARGET, put them into DIR, and a page that shows them.",
+)  # fmt: skip
 @as_json
 @settings
-def diff(asked: Settings, site: str, target: str, env: str, as_json: bool) -> None:
+def diff(asked: Settings, site: str, target: str, env: str, pictures: Path | None, as_json: bool) -> None:
     """What going live with TARGET (default: the newest build) would change."""
     found = asked.client.get(f"/sites/{site}/diff", target=target, env=env)
+    if pictures is not None:
+        found["pictures"] = picture_book.take(asked.client, site, found["build"], env, pictures)
     if as_json:
         screen.facts(found)
         return
     for mark, kind in (("A", "added"), ("M", "changed"), ("D", "removed")):
         for path in found[kind]:
             click.echo(f"{mark} {path}")
+    for file, one in found["rules"].items():
+        for mark, kind in (("+", "added"), ("-", "removed")):
+            for line in one[kind]:
+                click.echo(f"{file}: {mark} {line}")
+    for sentence in found["settings"]:
+        click.echo(sentence)
+    for kind, names in found["config"].items():
+        for name in names:
+            click.echo(f"configuration: {name} {kind}")
+    for name, one in found["databases"].items():
+        for change in one["changes"]:
+            click.echo(f"{name}: {change}")
     counts = ", ".join(f"{len(found[kind])} {kind}" for kind in ("added", "changed", "removed"))
     click.echo(f"{found['live'] or 'nothing'} -> {found['build']}: {counts}", err=True)
 

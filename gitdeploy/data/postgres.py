@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from gitdeploy.errors import Failed
 from gitdeploy.process import Command
 
 _LONGEST = 6 * 3600.0  # seconds that a dump or a load may take
+_LONGEST_END = 5.0  # seconds that a session may take to end
 
 
 class Postgres:
@@ -187,11 +189,19 @@ def _move_away(connection: Connection, name: str, aside: str) -> None:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
             )
+            _await_end(connection, name)
         _rename(connection, name, aside)
     except BaseException:
         _let_in(connection, name)
         raise
     _let_in(connection, aside)
+
+
+def _await_end(connection: Connection, name: str) -> None:
+    """A rename that finds a session looks again only after a tenth of a second; clients wait for less than that."""
+    until = time.monotonic() + _LONGEST_END
+    while _knows(connection, "pg_stat_activity", "datname", name) and time.monotonic() < until:
+        time.sleep(0.002)
 
 
 def _let_in(connection: Connection, name: str) -> None:

@@ -24,8 +24,7 @@ _FLAGS = (
     "overwrite",
     "rehearse",
 )
-_VALUES = ("reason", "env", "config", "at", "only", "rehearsal")
-_LATER = ("ticket",)
+_VALUES = ("reason", "env", "config", "at", "only", "rehearsal", "ticket")
 CONFIGS = ("now", "then")
 
 
@@ -48,6 +47,7 @@ class Options:
     overwrite: bool = False
     rehearse: bool = False
     rehearsal: str = ""
+    ticket: str = ""
 
     def as_list(self) -> list[str]:
         """The same options as they were pushed, so that they can be kept and parsed again."""
@@ -66,8 +66,6 @@ def parse(pushed: Iterable[str]) -> Options:
             said[name.replace("-", "_")] = True
         elif name in _VALUES:
             said[name] = _value(name, value)
-        elif name in _LATER:
-            raise Invalid(f"The push option {name} is not available in this version.", "Push without it.")
         else:
             raise Invalid(f"Unknown push option {name[:80]!r}.", _nearest(name))
     options = Options(**said)

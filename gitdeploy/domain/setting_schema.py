@@ -103,6 +103,7 @@ class Environment:
 class Production(Environment):
     about: ClassVar[str] = "The live site."
     gate: bool = key(kinds.flag, True, "Accept a push only when its release is live and healthy.")
+    two_person: bool = key(kinds.flag, False, "Whoever requests a cutover neither acks it nor runs it.")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 live, so that a switch takes them along. Previews have neither.
 
 A command that is due while it still runs, in this slot or in one that is being left, is skipped. What was due
-while nobody was there to look is not made up for.
+while nobody was there to look is not made up for. One that is due in a pause begins after it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
 from gitdeploy.service import serving, snapshot
 from gitdeploy.service.context import Context
+from gitdeploy.service.journal import live_release
 from gitdeploy.service.mishap import plainly
 from gitdeploy.service.teller import Teller
 
@@ -78,6 +79,8 @@ def _capture(ctx: Context, env: Environment) -> None:
 
 
 def _run(ctx: Context, env: Environment, release: Release, name: str, line: str) -> None:
+    with ctx.lanes.of(env.site, env.name).pause.hold(name, Teller(), lambda: False):
+        release = live_release(ctx, env.site, env.name) or release  # another one after a pause
     app = App(ctx.home, env.site, env.folder, release.slot)
     try:
         if any(name in driver.status(one).jobs for one in driver.running(ctx.home, env.site, env.folder)):

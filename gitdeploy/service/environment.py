@@ -106,7 +106,11 @@ def refresh(ctx: Context, pending: PendingPush, teller: Teller) -> None:
 
 
 def tear_down(ctx: Context, env: Environment, *, actor: str) -> None:
-    """Take a preview away: its address, its folder, its builds in line. Its releases stay in the history."""
+    """Take a preview away: its address, its folder, its builds in line. Its releases stay in the history. Raises Busy
+    while its data becomes production's.
+    """
+    if (row := ctx.ledger.cutovers.one(site=env.site, preview=env.name, state="in_progress")) is not None:
+        raise Busy(f"The cutover {row.id} of {env.name} is under way.", "Wait until it has ended.")
     for open_build in ctx.ledger.builds.where(
         site=env.site, ref=f"refs/heads/{env.branch}", state=("queued", "building")
     ):
@@ -128,6 +132,10 @@ def tear_down(ctx: Context, env: Environment, *, actor: str) -> None:
         with ctx.ledger.atomic():
             if (live := live_release(ctx, env.site, env.name)) is not None:
                 ctx.ledger.releases.change(live, state="superseded", ended_at=clock.now())
+            for row in ctx.ledger.cutovers.where(site=env.site, preview=env.name, state=("open", "acked")):
+                ctx.ledger.cutovers.change(row, state="canceled", reason="its preview was removed")
+                ctx.event("cutover.canceled", actor=actor, site=env.site, env=PRODUCTION, subject=row.id,
+                          data={"preview": env.name, "reason": "its preview was removed"})  # fmt: skip
             ctx.ledger.environments.remove(env)
             ctx.event("preview.removed", actor=actor, site=env.site, env=env.name)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gitdeploy.domain import release as rules
-from gitdeploy.domain import target as targets
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION
@@ -16,7 +13,6 @@ from gitdeploy.domain.target import ByBuild, ByName, ByNumber, Live, Previous, T
 from gitdeploy.errors import Invalid, NotFound
 from gitdeploy.git.repository import CommitInfo
 from gitdeploy.service import environment as environments
-from gitdeploy.service import serving
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 
@@ -124,23 +120,6 @@ def environment_of(ctx: Context, site: Site, name: str) -> Environment:
             return found
     known = ", ".join(one.name for one in ctx.ledger.environments.where(site=site.name, order="name"))
     raise NotFound(f"{site.name} has no environment {name!r}; there is: {known or PRODUCTION}.")
-
-
-def compare(ctx: Context, site: Site, env: str, target: str) -> dict[str, Any]:
-    """What going live with `target` (default: the newest build) would change in `env`: paths by kind of change."""
-    name = environment_of(ctx, site, env).name
-    live = live_release(ctx, site.name, name)
-    if target:
-        commit, build = named(ctx, site, name, targets.parse(target))
-        build = build or ctx.ledger.builds.one(
-            site=site.name, commit=commit.id, state="built", order="id DESC"
-        )
-    else:
-        build = ctx.ledger.builds.one(site=site.name, state="built", order="id DESC")
-    if build is None:
-        raise NotFound(f"{target or site.name} has no finished build.", "Push it to a branch first.")
-    return {"env": name, "live": live.name if live else None, "build": build.id, "commit": build.commit,
-            **serving.difference(ctx, live, build)}  # fmt: skip
 
 
 def pin(ctx: Context, actor: Actor, site: Site, target: Target, pinned: bool) -> Release:

@@ -144,7 +144,18 @@ def _record(ctx: Context, release: Release, record: SwitchRecord, env: Environme
                 "replaced": old.name if old else None, "reason": release.reason,
             },
         )  # fmt: skip
+        _tell_restored(ctx, live, record)
     return live
+
+
+def _tell_restored(ctx: Context, live: Release, record: SwitchRecord) -> None:
+    """Other data came with the release: what waits for a restore or for the end of a job learns of it."""
+    if (brought := exchange.opened(ctx, record)) is None:
+        return
+    kind = "project" if live.env == PRODUCTION else "preview"
+    told = {"target_kind": kind, "snapshot": brought.filled, "release": live.name, "reason": live.reason}
+    for action, data in (("restore.completed", told), ("job.completed", {"job": "restore", **told})):
+        ctx.event(action, actor=live.actor, site=live.site, env=live.env, subject=brought.filled, data=data)
 
 
 def _remark(ctx: Context, live: Release, replaced: Release | None) -> None:

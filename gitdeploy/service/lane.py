@@ -1,9 +1,9 @@
 """One lane an environment: pushes keep their order, and only one switch happens at a time.
 
-A lane has three gates. A push holds its `turn` from before its build until it is live or refused, so two pushes to
+A lane has four gates. A push holds its `turn` from before its build until it is live or refused, so two pushes to
 `main` never overtake each other. The `switch` itself holds the second, short gate; a rollback needs only that
-one and so never waits for somebody's build. Whoever captures or replaces its data holds `data`. Locks live in this
-process: if it dies, they are gone.
+one and so never waits for somebody's build. Whoever captures or replaces its data holds `data`, and
+whoever has its visitors wait holds `pause`. Locks live in this process: if it dies, they are gone.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Lane:
     turn: Gate = field(default_factory=Gate)
     switch: Gate = field(default_factory=Gate)
     data: Gate = field(default_factory=Gate)
+    pause: Gate = field(default_factory=Gate)
 
 
 class Lanes:

@@ -44,7 +44,10 @@ def _list(change: Change) -> str:
 def _plan(ctx: Context, env: Environment, goal: Release, held: Held) -> str:
     option = "" if env.name == "production" else f"-o env={env.name} "
     force = f"git push {option}-o force-schema -o reason=… managed HEAD:rollback/{goal.name}"
-    steps = [f"Migrate down with the live code, tried in a preview first; or take the code alone: {force}"]
+    steps = [
+        f"Migrate down with the live code, tried in a preview first; or take the code alone: {force}",
+        "With -o rehearse as well, the code is only tried, on a copy of today's data.",
+    ]
     taken = _before(ctx, env, goal, held.name)
     if taken is not None:
         steps.insert(

@@ -30,6 +30,7 @@ from gitdeploy.service import base, history, move_course, move_end, move_journal
 from gitdeploy.service.context import Context
 from gitdeploy.service.move_course import Course
 from gitdeploy.service.move_end import Source
+from gitdeploy.service.pause import pause
 from gitdeploy.service.release import Ask
 
 log = logging.getLogger("gitdeploy.move")
@@ -108,8 +109,7 @@ def clone(ctx: Context, ask: Ask, source: Source, chosen: Chosen) -> Move:
             if target.kind != "preview":
                 taken = restore.safety(ctx, target, ask, f"clone of {source.name}")
                 move = ctx.ledger.moves.change(move, snapshot=taken.name)
-            _Carrier(ctx, course, move, source).carry(ask)
-            done = move_journal.settle(ctx, move)
+            done = _Carrier(ctx, course, move, source).carry(ask)
         except BaseException as error:
             done = _settled(ctx, move, error)
             if done.state != "completed":
@@ -134,8 +134,8 @@ class _Carrier:
     move: Move
     source: Source
 
-    def carry(self, ask: Ask) -> None:
-        """Do it, up to the commit. What is found to speak against it meanwhile takes it back."""
+    def carry(self, ask: Ask) -> Move:
+        """Do it. What is found to speak against it meanwhile, up to the commit, takes it back."""
         target = self.course.target.env
         assert target is not None
         folder = move_journal.folder_of(self.ctx, target, self.move)
@@ -165,8 +165,12 @@ class _Carrier:
             move_journal.decide(self.ctx, self.move, target, plan, self.course.chosen, report)
 
         lane = self.ctx.lanes.of(target.site, target.name)
-        with lane.switch.hold(f"{ask.actor}'s clone of {self.move.source}", ask.teller, ask.gone):
+        with (
+            lane.switch.hold(f"{ask.actor}'s clone of {self.move.source}", ask.teller, ask.gone),
+            pause(self.ctx, target, ask.teller, turns_away=False),
+        ):
             self.course.rows(self.move.id, remember=folder / "base" if kept else None, ready=ready)
+            return move_journal.settle(self.ctx, self.move)
 
 
 @contextlib.contextmanager

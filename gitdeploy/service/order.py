@@ -1,5 +1,6 @@
 """Command refs: `rollback/r41`, `promote/<build>`, `redeploy/r41`, `cancel/<build>`, `snapshot/<env>`,
-`restore/<snapshot>`, `clone/<env>/<env>`, as pushed by git.
+`restore/<snapshot>`, `clone/<env>/<env>`, `cutover/<preview>`, `approve/<cutover>`, `reject/<cutover>`, as pushed by
+git.
 """
 
 from __future__ import annotations
@@ -14,19 +15,32 @@ from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.options import Options
 from gitdeploy.domain.refs import ZERO as NOTHING
 from gitdeploy.domain.refs import Update
+from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.schedule import VERBS, Schedule
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid
-from gitdeploy.service import build, history, move, release, restore, schedule, snapshot
+from gitdeploy.service import (
+    build,
+    cutover,
+    cutover_plan,
+    cutover_run,
+    history,
+    move,
+    release,
+    restore,
+    schedule,
+    snapshot,
+)
 from gitdeploy.service.context import Context
 from gitdeploy.service.move_end import Source
+from gitdeploy.service.release import Ask, DryRun
 from gitdeploy.service.teller import Teller
 
-SCHEDULE = "sch_"
-_OF_DEVELOPERS = ("cancel", "snapshot", "restore", "clone")
+SCHEDULE, CUTOVER = "sch_", "cut_"
+_OF_DEVELOPERS = ("cancel", "snapshot", "restore", "clone", "cutover", "approve", "reject")
 """What these may do where is decided by the verb itself."""
-_REHEARSED = ("promote", "redeploy", "rollback", "restore")
+_REHEARSED = ("promote", "redeploy", "rollback", "restore", "cutover")
 
 
 def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, options: Options) -> None:
@@ -43,7 +57,13 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
         raise Invalid("clone/<from>/<to> names both environments.", "Push without -o env.")
     if (options.rehearse or options.rehearsal) and verb not in _REHEARSED:
         raise Invalid(f"{verb}/{target} is not rehearsed.", "Push it without -o rehearse and -o rehearsal.")
+    if options.ticket and verb not in ("cutover", "approve"):
+        raise Invalid(f"{verb}/{target} has no ticket.", "Push it without -o ticket.")
     match verb:
+        case "cutover" | "approve" | "reject" if options.env:
+            raise Invalid("A cutover goes to production.", "Push it without -o env.")
+        case "approve" | "reject":
+            cutover.find(ctx, site, target)
         case "snapshot":
             history.environment_of(ctx, site, target)
         case "restore":
@@ -72,7 +92,7 @@ def carry_out(
 ) -> Update | None:
     """Returns the ref that moved in the end, which the client shows; None when none did."""
     stop = gone if options.cancel_on_hangup else (lambda: False)
-    ask = release.Ask(
+    ask = Ask(
         actor=actor.name, site=site, env=options.env or PRODUCTION, reason=options.reason,
         dry_run=options.dry_run, no_cache=options.no_cache, config=options.config,
         snapshot=options.snapshot, force_schema=options.force_schema, rehearse=options.rehearse,
@@ -96,6 +116,21 @@ def carry_out(
             source, into = move.between(ctx, site, target)
             _clone(ctx, replace(ask, env=into.name), source, options)
             return None
+        case "cutover":
+            found = _cutover(ctx, actor, ask, target, options)
+            if found is None:
+                return None
+            made = found
+        case "approve":
+            row = cutover.find(ctx, site, target)
+            cutover.ack(ctx, actor, site, row, teller, ticket=options.ticket)
+            return None
+        case "reject":
+            cutover.reject(ctx, actor, site, cutover.find(ctx, site, target), options.reason)
+            return None
+        case "cancel" if target.startswith(CUTOVER):
+            cutover.cancel(ctx, actor, site, cutover.find(ctx, site, target), options.reason)
+            return None
         case "cancel" if target.startswith(SCHEDULE):
             schedule.cancel(ctx, actor, site, target)
             teller.done(f"{target} is canceled")
@@ -104,6 +139,20 @@ def carry_out(
             build.cancel(ctx, actor, site, target, teller)
             return None
     return Update(NOTHING, made.commit, f"refs/releases/{made.name}")
+
+
+def _cutover(ctx: Context, actor: Actor, ask: Ask, target: str, options: Options) -> Release | None:
+    """The first push of it asks for a cutover; once that is acked the next one runs it."""
+    row = cutover.open_for(ctx, ask.site, target)
+    if ask.rehearse:
+        cutover_run.rehearse_for(ctx, actor, ask, row.preview if row else target)
+    if row is not None and row.state == "acked":
+        return cutover_run.run(ctx, actor, ask, row, ticket=options.ticket)
+    if ask.dry_run:
+        cutover_plan.sides(ctx, ask.site, target)
+        raise DryRun(release.DRY_RUN)
+    cutover.request(ctx, actor, ask.site, target, ask.teller, note=options.reason, ticket=options.ticket)
+    return None
 
 
 def file(

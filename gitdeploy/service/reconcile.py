@@ -25,6 +25,8 @@ from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import (
     beside,
+    cutover,
+    cutover_run,
     database,
     due,
     heads,
@@ -69,6 +71,7 @@ def at_start(ctx: Context) -> None:
         _try(f"{site_name} {env}", journal.settle, ctx, site_name, env)
     _try("moves", move_journal.settle_all, ctx)
     _try("restores", restore.finish, ctx)
+    _try("cutovers", cutover_run.settle, ctx)
     _try("schedules", due.finish, ctx)
     end_orphans(ctx)
     _try("notes", _tell_newest, ctx)
@@ -133,6 +136,8 @@ def again(ctx: Context) -> None:
                 ctx.settled[site.id] = stamp
         except GitdeployError as error:
             log.warning("%s: %s", site.name, error.message)
+    _try("cutovers", cutover_run.settle, ctx)
+    _try("cutovers", cutover.watch, ctx)
     _try("late previews", _late_previews, ctx)
     _try("databases", database.remove_orphans, ctx)
 
@@ -193,9 +198,10 @@ def _late_previews(ctx: Context) -> None:
 
 
 def _take_away(ctx: Context, preview: Environment) -> None:
-    """Unless a push to its branch is under way, or the branch has become that of a named environment."""
+    """Unless a push to its branch or its cutover is under way, or the branch has become that of a named environment."""
     waiting = ctx.ledger.pushes.one(site=preview.site, ref=f"refs/heads/{preview.branch}")
-    if waiting is None and environments.named_by_now(ctx, preview).kind == "preview":
+    needed = ctx.ledger.cutovers.one(site=preview.site, preview=preview.name, state="in_progress")
+    if waiting is None and needed is None and environments.named_by_now(ctx, preview).kind == "preview":
         environments.tear_down(ctx, preview, actor="gitdeploy")
 
 

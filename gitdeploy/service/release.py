@@ -20,7 +20,7 @@ from gitdeploy.errors import Failed, GitdeployError, Refused
 from gitdeploy.git.repository import CommitInfo, Repository
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
-from gitdeploy.service import bad_commits, history, migration, release_rehearsal, serving, slot
+from gitdeploy.service import bad_commits, diff, history, migration, release_rehearsal, serving, slot
 from gitdeploy.service import build as builds
 from gitdeploy.service import config as configs
 from gitdeploy.service import environment as environments
@@ -234,6 +234,7 @@ def _go_live(
     serving.say_artifact(ctx, made.build, made.reused, ask.teller)
     serving.say_difference(ctx, live, made.build, ask.teller)
     if ask.dry_run:
+        diff.say(ctx, env, live, made.build, ask.teller)
         serving.prove(ctx, made.build, live, made.fresh)
         raise DryRun(DRY_RUN)
     number = slot.config_number(ctx, env) if config is None else config

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.environment import Environment
@@ -39,7 +39,7 @@ class Candidate:
         return "migration" if self.kind in FORWARD else "rollback" if self.kind == "rollback" else None
 
 
-def run(ctx: Context, candidate: Candidate, actor: str, teller: Teller) -> None:
+def run(ctx: Context, candidate: Candidate, actor: str, teller: Teller) -> NoReturn:
     """Run it on copies; raises Rehearsed when that went well, else what it failed with."""
     env, verb = candidate.env, candidate.verb
     live = live_release(ctx, env.site, env.name)

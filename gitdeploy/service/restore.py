@@ -3,7 +3,7 @@
 check      every byte of the snapshot, before anything is touched
 safety     a proven snapshot of what is there now
 prepare    databases and a data folder beside those in use, filled and compared with what was captured
-switch     the same switch as for code, which brings the data with it
+switch     the same switch as for code, which brings the data with it while visitors wait
 retire     what was replaced is captured for the last time, then removed
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from typing import NoReturn
 
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.environment import Environment
@@ -98,16 +99,19 @@ def restore(ctx: Context, ask: Ask, taken: Snapshot, *, code: bool = False) -> R
         if ask.dry_run:
             raise releases.DryRun(releases.DRY_RUN)
         with restoring(ctx, env):
-            if env.kind != "preview":
-                safety(ctx, env, ask, f"restore {taken.name}")
-            return bring(ctx, ask, env, goal or live, taken)
+            before = None if env.kind == "preview" else safety(ctx, env, ask, f"restore {taken.name}")
+            made = bring(ctx, ask, env, live, taken, goal)
+        if before is not None:
+            ask.teller.detail(f"undo: git push -o reason=… managed HEAD:restore/{before.name}")
+        return made
 
 
-def bring(ctx: Context, ask: Ask, env: Environment, goal: Release, taken: Snapshot) -> Release:
-    """Prepare the data of a snapshot beside that of an environment, and switch to it, with the code of `goal`. Call it
-    holding the lane's `data`, within `restoring`. Raises Busy when something went live since.
+def bring(
+    ctx: Context, ask: Ask, env: Environment, live: Release, taken: Snapshot, goal: Release | None = None
+) -> Release:
+    """Prepare the data of a snapshot beside that of an environment, and switch to it, with the code that is `live`, or
+    of `goal`. Call it holding the lane's `data`, within `restoring`. Raises Busy when another release is live by now.
     """
-    live, held = snapshot.kept(ctx, env)
 
     def still() -> None:
         now = live_release(ctx, env.site, env.name)
@@ -116,9 +120,12 @@ def bring(ctx: Context, ask: Ask, env: Environment, goal: Release, taken: Snapsh
                 f"{now.name if now else 'Another release'} went live in {env.name} meanwhile.", "Try again."
             )
 
+    still()
+    held = snapshot.kept(ctx, env)[1]
+
     with beside.prepared(ctx, env, live.data, held, taken.name) as brings:
         beside.fill(ctx, env, brings.data, taken, brings.prepare(), held)
-        made = releases.go_live_with(ctx, ask, env, goal, brings, still)
+        made = releases.go_live_with(ctx, ask, env, goal or live, brings, still)
     if env.name == PRODUCTION and taken.env == PRODUCTION:
         base.go_back(ctx, env.site, taken.created_at, clock.now())
     elif env.name == PRODUCTION:
@@ -232,7 +239,7 @@ def _rehearse(
     goal: Release | None,
     subject: str,
     inputs: Inputs,
-) -> None:
+) -> NoReturn:
     live, held = snapshot.kept(ctx, env)
     play = rehearse.Play(
         env=env, verb="restore", subject=subject, inputs=inputs, actor=ask.actor,

@@ -1,7 +1,7 @@
 """What is kept, and the collection of what is not. Records are kept for ever; it is bytes that go.
 
 Kept: what is live, pinned, under way, what a rollback would go to, the last releases of every environment
-(`[production] keep`), the newest builds of every site, and its snapshots.
+(`[production] keep`), the newest builds of every site, its snapshots, and pictures of any of that.
 """
 
 from __future__ import annotations
@@ -60,6 +60,10 @@ def kept(ctx: Context) -> frozenset[Digest]:
         found.update(one.artifact for one in ctx.ledger.releases.where(site=site.name, pinned=1))
         found.update(one.artifact or "" for one in newest_builds(ctx, site))
         found.update(one.artifact for one in ctx.ledger.snapshots.where(site=site.name))
+        # Pictures stay for as long as what they show.
+        found.update(
+            one.artifact for one in ctx.ledger.pictures.where(site=site.name) if one.candidate in found
+        )
     return frozenset(Digest.parse(one) for one in found if one and ctx.store.has(one))
 
 

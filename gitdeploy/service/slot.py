@@ -59,7 +59,7 @@ def make_ready(ctx: Context, env: Environment, release: Release, proven: Proven,
         teller.detail(f"the processes of {release.slot} are still started")
         shapes = database.shapes(databases(ctx, env, release, proven.settings))
         release = database.remember(ctx, release, shapes, shapes)
-    teller.detail(driver.wait_healthy(_app(ctx, env, release), health_check(ctx, env, proven.settings)))
+    teller.detail(driver.wait_healthy(app_of(ctx, env, release), health_check(ctx, env, proven.settings)))
     return release
 
 
@@ -71,8 +71,8 @@ def health_check(ctx: Context, env: Environment, settings: Mapping[str, Any]) ->
 
 
 def keep(ctx: Context, env: Environment) -> None:
-    """Start what should run and does not, drain what runs and should not, remove what has ended. Call it in the
-    lane of `env`, or before anything moves.
+    """Start what should run and does not, drain what runs and should not, remove what has ended; let in whom somebody
+    held who died. Call it in the lane of `env`, or before anything moves.
     """
     live = live_release(ctx, env.site, env.name)
     wanted = {live.slot} if live is not None else set()
@@ -80,9 +80,12 @@ def keep(ctx: Context, env: Environment) -> None:
         wanted |= _warm_slots(ctx, env, live)
         _start_again(ctx, env, live)
     wanted |= {trial(number) for site, name, number in ctx.preparing if (site, name) == (env.site, env.name)}
-    for app in driver.running(ctx.home, env.site, env.folder):
-        if app.slot not in wanted:
-            driver.drain(app, wait=False, patience=LONGEST_JOB)
+    for one in driver.running(ctx.home, env.site, env.folder):
+        if driver.holds(one) and live is not None:
+            with contextlib.suppress(GitdeployError):  # it ended just now
+                driver.resume(one, app_of(ctx, env, live) if one.slot != live.slot else None)
+        if one.slot not in wanted:
+            driver.drain(one, wait=False, patience=LONGEST_JOB)
     _place(ctx, env).retire(keep=wanted)
 
 
@@ -106,7 +109,7 @@ def processes(ctx: Context, env: Environment) -> tuple[CopyRecord, ...]:
     if live is None or live.serves != "app":
         return ()
     try:
-        return driver.status(_app(ctx, env, live)).copies
+        return driver.status(app_of(ctx, env, live)).copies
     except NotFound:
         return ()
 
@@ -121,7 +124,7 @@ def warm(ctx: Context, env: Environment, release: Release) -> str | None:
         data=release.data, order="number DESC",
     )  # fmt: skip
     for one in same:
-        if one.slot != live.slot and one.served and _is_well(_app(ctx, env, one)):
+        if one.slot != live.slot and one.served and _is_well(app_of(ctx, env, one)):
             return one.slot
     return None
 
@@ -180,6 +183,21 @@ def lay_out(ctx: Context, env: Environment, release: Release, proven: Proven, sp
     return layout
 
 
+def spec_of(ctx: Context, env: Environment, release: Release, proven: Proven, held: list[Held]) -> AppSpec:
+    """What a release runs, with today's counts, and the configuration and databases of its environment."""
+    found = config.at(ctx, env.site, config_scope(env), release.config)
+    urls = database.told(held)
+    given = {name: one.value for name, one in found.items()}
+    secrets = {*urls, *(name for name, one in found.items() if one.secret)}
+    ours = {"GITDEPLOY_ENV": env.name, DATA: str(data_folder(ctx, env, release.data))}
+    variables = {**urls, **given, **ours}
+    return AppSpec.of(proven.settings["processes"], variables, sorted(secrets)).scaled(json.loads(env.scale))
+
+
+def app_of(ctx: Context, env: Environment, release: Release) -> App:
+    return App(ctx.home, env.site, env.folder, release.slot)
+
+
 def run_release_command(app: App, line: str, teller: Teller) -> None:
     teller.detail(f"release command: {line}")
     code = driver.run(app, line, name="release", within=LONGEST_RELEASE_COMMAND)
@@ -193,22 +211,12 @@ def run_release_command(app: App, line: str, teller: Teller) -> None:
     raise Failed(f"The release command {how}; nothing was changed.", hint)
 
 
-def spec_of(ctx: Context, env: Environment, release: Release, proven: Proven, held: list[Held]) -> AppSpec:
-    found = config.at(ctx, env.site, config_scope(env), release.config)
-    urls = database.told(held)
-    given = {name: one.value for name, one in found.items()}
-    secrets = {*urls, *(name for name, one in found.items() if one.secret)}
-    ours = {"GITDEPLOY_ENV": env.name, DATA: str(data_folder(ctx, env, release.data))}
-    variables = {**urls, **given, **ours}
-    return AppSpec.of(proven.settings["processes"], variables, sorted(secrets)).scaled(json.loads(env.scale))
-
-
 # Private
 
 
 def _start(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> Release:
     held = databases(ctx, env, release, proven.settings)
-    app, spec = _app(ctx, env, release), spec_of(ctx, env, release, proven, held)
+    app, spec = app_of(ctx, env, release), spec_of(ctx, env, release, proven, held)
     layout = lay_out(ctx, env, release, proven, spec)
     before = database.shapes(held)
     if release.kind not in rules.FORWARD or not spec.release:
@@ -225,7 +233,7 @@ def _start_again(ctx: Context, env: Environment, live: Release) -> None:
     """A slot that runs is left alone; one that lost its keeper, or was ended by a restart of the machine, is
     started as it was.
     """
-    if driver.is_running(_app(ctx, env, live)):
+    if driver.is_running(app_of(ctx, env, live)):
         return
     build = ctx.ledger.builds.get(live.build)
     if build is None:
@@ -233,12 +241,12 @@ def _start_again(ctx: Context, env: Environment, live: Release) -> None:
         return
     log.warning("%s %s: starting %s again", env.site, env.name, live.slot)
     proven = serving.prove(ctx, build, None, frozenset())
-    spec = spec_of(ctx, env, live, proven, databases(ctx, env, live, proven.settings))
-    driver.start(_app(ctx, env, live), spec, lay_out(ctx, env, live, proven, spec))
+    told = spec_of(ctx, env, live, proven, databases(ctx, env, live, proven.settings))
+    driver.start(app_of(ctx, env, live), told, lay_out(ctx, env, live, proven, told))
 
 
 def _warm_slots(ctx: Context, env: Environment, live: Release) -> set[str]:
-    """The slots of the last `keep_warm` other releases that served."""
+    """The slots of the last `keep_warm` other releases that served with today's data."""
     settings = policy.of_site(ctx.site(env.site), ctx.repository(env.site))
     own = settings.of(env.name)
     slots: list[str] = []
@@ -284,10 +292,6 @@ def _is_well(app: App) -> bool:
         return driver.status(app).is_well
     except GitdeployError:
         return False
-
-
-def _app(ctx: Context, env: Environment, release: Release) -> App:
-    return App(ctx.home, env.site, env.folder, release.slot)
 
 
 def _place(ctx: Context, env: Environment) -> Place:

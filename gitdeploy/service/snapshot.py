@@ -107,7 +107,11 @@ def prove(ctx: Context, snapshot: Snapshot, teller: Teller) -> Snapshot:
     """
     started = time.monotonic()
     artifact = Digest.parse(snapshot.artifact)
-    with ctx.store.hold(artifact), tempfile.TemporaryDirectory(dir=work(ctx)) as folder:
+    with (
+        ctx.proofs[snapshot.id],  # two at a time would take each other's throwaways away
+        ctx.store.hold(artifact),
+        tempfile.TemporaryDirectory(dir=work(ctx)) as folder,
+    ):
         ctx.store.check(artifact)
         for name, expected in snapshot.facts.items():
             _prove_database(ctx, snapshot, name, expected, Path(folder))
@@ -166,7 +170,8 @@ class Prover:
 
     def look(self, ctx: Context) -> None:
         for one in ctx.ledger.snapshots.where(verified="", order="number DESC"):
-            if one.id in self._told or ctx.queue.stopping.is_set():
+            now = ctx.ledger.snapshots.get(one.id)
+            if now is None or now.verified or one.id in self._told or ctx.queue.stopping.is_set():
                 continue
             try:
                 prove(ctx, one, Teller())

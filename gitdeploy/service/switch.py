@@ -28,9 +28,10 @@ from gitdeploy.domain.release import FORWARD, NOTED, Release
 from gitdeploy.domain.switch import SwitchRecord
 from gitdeploy.errors import Busy, GitdeployError
 from gitdeploy.git import notes
+from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import exchange, incident, journal, serving, slot, snapshot
+from gitdeploy.service import handover, incident, journal, serving, slot, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.exchange import Exchange
 from gitdeploy.service.journal import live_release
@@ -83,15 +84,17 @@ def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
         try:
             Routes(ctx.home).add(host(site, ctx.server.domain, label=env.label), site, env.folder)
             _capture_before(ctx, plan, release, proven, teller)
-            if plan.brings is None or not plan.brings.databases:
+            if plan.brings is None:
                 release = slot.make_ready(ctx, env, release, proven, teller)
-            record = journal.begin(ctx, release, place, _updates(ctx, plan, release), plan.brings)
-            if plan.brings is not None and plan.brings.databases:
-                release = _with_databases(ctx, plan, release, proven, plan.brings, live, teller)
-            release = journal.move(ctx, env, release, record, place, teller)
+                record = journal.begin(ctx, release, place, _updates(ctx, plan, release), None)
+                release = journal.move(ctx, env, release, record, place, teller)
+            else:
+                release, successor = handover.prepare(ctx, env, release, proven, plan.brings, live, teller)
+                record = journal.begin(ctx, release, place, _updates(ctx, plan, release), plan.brings)
+                release = handover.exchange(ctx, env, release, record, successor, plan.brings, teller)
         except BaseException as error:
             if record is None or place.current() != record.new_slot:
-                _clean_up(ctx, env, release, error, record)
+                _clean_up(ctx, plan, release, error, record)
             raise
         _say_live(ctx, plan, release, live, teller, time.monotonic() - started)
         if release.served:
@@ -170,28 +173,6 @@ def _capture_before(ctx: Context, plan: Plan, release: Release, proven: Proven, 
         snapshot.prove(ctx, taken, teller)
 
 
-def _with_databases(
-    ctx: Context,
-    plan: Plan,
-    release: Release,
-    proven: Proven,
-    brings: Exchange,
-    live: Release | None,
-    teller: Teller,
-) -> Release:
-    """Put prepared databases in the place of those in use, with a slot that is healthy on them. One of the code that is
-    live is started before; other code may not bear the old ones.
-    """
-    early = live is not None and live.artifact == release.artifact
-    if early:
-        release = slot.make_ready(ctx, plan.env, release, proven, teller)
-    started = time.monotonic()
-    brings.swap()
-    release = slot.make_ready(ctx, plan.env, release, proven, teller)
-    teller.detail(f"databases exchanged: {time.monotonic() - started:.2f} s without them")
-    return release
-
-
 def _updates(ctx: Context, plan: Plan, release: Release) -> list[Update]:
     repository = ctx.repository(release.site)
     live = f"refs/live/{plan.env.folder}"
@@ -203,14 +184,16 @@ def _updates(ctx: Context, plan: Plan, release: Release) -> list[Update]:
 
 
 def _clean_up(
-    ctx: Context, env: Environment, release: Release, error: BaseException, record: SwitchRecord | None
+    ctx: Context, plan: Plan, release: Release, error: BaseException, record: SwitchRecord | None
 ) -> None:
     """What is still in the way, such as a full disk, must not hide the error itself."""
     try:
-        if record is not None and (brought := exchange.opened(ctx, record)) is not None:
-            brought.put_back()
+        if record is not None and plan.brings is not None:
+            plan.brings.put_back()
         journal.undo(ctx, release, error, record)
-        slot.keep(ctx, env)
+        slot.keep(ctx, plan.env)
+        if plan.brings is not None:
+            driver.drain(slot.app_of(ctx, plan.env, release))  # whoever prepared the data can remove it then
     except (GitdeployError, OSError) as worse:
         log.warning("%s %s: %s is not cleaned up yet: %s", release.site, release.env, release.name, worse)
 
@@ -221,7 +204,7 @@ def _say_live(
     url = ctx.url(release.site, plan.env.label)
     place = "live" if plan.env.name == PRODUCTION else f"{plan.env.kind} {plan.env.name} is live"
     teller.done(f"{place}: {release.name}  {url}  ({seconds:.1f} s)")
-    if live is not None:
+    if live is not None and plan.brings is None:  # a rollback brings no data back
         option = "" if plan.env.name == PRODUCTION else f" -o env={plan.env.name}"
         teller.detail(f"undo: git push{option} managed HEAD:rollback/{live.name}")
 

@@ -68,6 +68,7 @@ def _trouble(ctx: Context, env: Environment, release: Release, ends: datetime) -
     app = App(ctx.home, env.site, env.folder, release.slot)
     check = slot.health_check(ctx, env, serving.settings(ctx, release))
     failed = 0
+    pause = ctx.lanes.of(env.site, env.name).pause
     while datetime.now(UTC) < ends and not ctx.queue.stopping.wait(_PAUSE):
         now = ctx.ledger.releases.get(release.id)
         if now is None or now.state != "live":
@@ -77,6 +78,8 @@ def _trouble(ctx: Context, env: Environment, release: Release, ends: datetime) -
             answers, errors = driver.count(app)
         except GitdeployError as error:  # its keeper is being followed by another
             log.info("%s %s: %s", env.site, env.name, error.message)
+            continue
+        if not pause.free:  # whoever is held is not answered, as was meant
             continue
         failed = 0 if tried.ok else failed + 1
         if failed >= TRIES or "keeps crashing" in tried.said:

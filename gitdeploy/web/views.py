@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from gitdeploy.domain.build import Build
+from gitdeploy.domain.cutover import Cutover
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.event import Event
 from gitdeploy.domain.incident import Incident, gate
 from gitdeploy.domain.move import Move
+from gitdeploy.domain.pictures import Pictures
 from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.schedule import Schedule
@@ -104,6 +106,14 @@ def snapshot(row: Snapshot) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def pictures(row: Pictures) -> dict[str, Any]:
+    return {
+        "id": row.id, "site": row.site, "env": row.env, "build": row.build, "live": row.live,
+        "candidate": row.candidate, "pages": row.of, "more": row.more, "created_at": row.created_at,
+        "actor": row.actor,
+    }  # fmt: skip
+
+
 def schedule(row: Schedule) -> dict[str, Any]:
     return {
         "id": row.id, "site": row.site, "env": row.env, "verb": row.verb, "target": row.target, "actor": row.actor,
@@ -135,6 +145,20 @@ def rehearsed(done: Rehearsed, teller: Teller) -> dict[str, Any]:
     """What a rehearsal answers with, having said how to go on."""
     teller.detail(done.hint)
     return rehearsal(done.rehearsal)
+
+
+def cutover(ctx: Context, row: Cutover) -> dict[str, Any]:
+    preview = ctx.ledger.environments.get(row.site, row.preview)
+    return {
+        "id": row.id, "site": row.site, "preview_id": row.preview, "state": row.state,
+        "customer_note": row.note or None, "external_ticket_ref": row.ticket or None, "created_at": row.created_at,
+        "requester": row.requester, "decided_at": row.decided_at, "decided_by": row.decided_by or None,
+        "reason": row.reason or None, "started_at": row.started_at, "run_by": row.run_by or None,
+        "backup": row.backup or None, "snapshot": row.filled or None, "rehearsal": row.rehearsal or None,
+        "release": f"r{row.release}" if row.release else None, "finished_at": row.finished_at,
+        "error": row.error or None, "preview_expires_at": preview.expires_at if preview else None,
+        "undo": f"git push -o reason=… managed HEAD:restore/{row.backup}" if row.state == "completed" else None,
+    }  # fmt: skip
 
 
 def event(row: Event) -> dict[str, Any]:

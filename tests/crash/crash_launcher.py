@@ -21,11 +21,13 @@ import threading
 from pathlib import Path
 
 from gitdeploy.cli import main
+from gitdeploy.data import postgres
 from gitdeploy.git import notes, receive
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.slots import Environment
 from gitdeploy.service import maintenance, reconcile
+from gitdeploy.service.exchange import Exchange
 from gitdeploy.store import durable
 from gitdeploy.store.batch import Batch
 from gitdeploy.store.ledger import Ledger
@@ -137,11 +139,14 @@ for one, function in (
     (notes, "append"),
     (receive, "answer"),
     (shutil, "rmtree"),
+    (postgres, "_rename"),
+    (Exchange, "swap"),
+    (Exchange, "put_back"),
 ):
     wrap(one, function)
 wrap_ledger()
 wrap_renames()
-maintenance.EVERY |= {"apps": 1.0, "branches": 1.0}
+maintenance.EVERY |= {"apps": 1.0, "branches": 1.0, "replaced data": 1.0}
 reconcile._LOST = reconcile._FORGOTTEN = 1.0
 serve.Wish = functools.partial(serve.Wish, grace=2.0)
 

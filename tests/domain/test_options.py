@@ -40,7 +40,7 @@ def test_nonsense_lists_all_options():
 
 
 @pytest.mark.parametrize(
-    "wrong", ["reason", "reason=", "env=", "skip=1", "wait=", "", "=x", "at=2026-01-01", "ticket=1"]
+    "wrong", ["reason", "reason=", "env=", "skip=1", "wait=", "", "=x", "at=2026-01-01", "ticket="]
 )
 def test_what_is_half_said_is_refused(wrong):
     with pytest.raises(Invalid) as refused:

@@ -188,7 +188,7 @@ def test_the_collection_beside_everything_loses_nothing(server, blog, tmp_path):
     collector = threading.Thread(target=collect)
     collector.start()
     try:
-        for number in range(5, 20):
+        for number in range(5, 13):
             blog.write("index.html", mark.format(number) * 2)
             blog.write("large.txt", mark.format(number) + f"{number}\n" * 20_000)
             blog.commit(str(number))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("scenario_support", "guest_book")
+pytest.register_assert_rewrite("scenario_support")
 
 from scenario_support import Hold, Shared  # noqa: E402
 

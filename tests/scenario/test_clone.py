@@ -272,6 +272,7 @@ def test_a_new_preview_starts_with_production_masked_and_takes_its_databases_wit
     assert shop.sql(preview, "SELECT count(*) FROM forms") == ["0"]
     dry = json.loads(shop.clone("--from", "new/look", "--to", "production", "--dry-run", "--json").stdout)
     assert dry["rows"] == {"added": 0, "changed": 1, "removed": 1} and dry["conflicts"] == []
+    assert "holds personal data masked: users.email" in shop.refused("HEAD:cutover/new/look")
     if admin:
         assert len(in_server(admin)[0] - before[0]) == 1
     home = shop.server.home / "sites" / shop.site

@@ -5,6 +5,7 @@
     {"do": "scale", "counts": {"web": 3}}                       answered when those too many have ended
     {"do": "run", "line": "…", "name": "health", "within": 10}  answered {"code": 0}; null: killed, took too long
     {"do": "console", "line": "…", "name": "…", "variables": {}}  answered {"opened": true} at once
+    {"do": "hold", …}  {"do": "resume"}  {"do": "take"}         see `holding.py`
 
 With `console` come two descriptors: the terminal, and the user's connection. An error is answered
 `{"error": {code, message, hint}}`.
@@ -23,9 +24,53 @@ from typing import Any
 
 from gitdeploy.errors import Failed, GitdeployError
 
-Answer = Callable[[Mapping[str, Any], Sequence[int]], Awaitable[dict[str, Any]]]
-"""What is asked, and descriptors that came with it: they are closed when it is answered."""
 _BACKLOG = 100
+
+
+class Talk:
+    """One connection. Descriptors that are handed over are closed with it."""
+
+    def __init__(self, door: socket.socket) -> None:
+        self._door = door
+        self._loop = asyncio.get_running_loop()
+        self._handed: list[int] = []
+
+    async def hear(self) -> tuple[Mapping[str, Any], Sequence[int]] | None:
+        """What is asked, and the descriptors that came with it; None when the other side has gone."""
+        data = b""
+        handed: list[int] = []
+        while not data.endswith(b"\n"):
+            await self._readable()
+            try:
+                part, fds, _, _ = socket.recv_fds(self._door, 1 << 16, 2, socket.MSG_CMSG_CLOEXEC)
+            except OSError:
+                return None
+            handed += fds
+            self._handed += fds
+            if not part:
+                return None
+            data += part
+        return json.loads(data), handed
+
+    async def say(self, said: Mapping[str, Any]) -> None:
+        await self._loop.sock_sendall(self._door, json.dumps(said).encode() + b"\n")
+
+    def close(self) -> None:
+        for one in self._handed:
+            os.close(one)
+        self._door.close()
+
+    async def _readable(self) -> None:
+        there = asyncio.Event()
+        self._loop.add_reader(self._door, there.set)
+        try:
+            await there.wait()
+        finally:
+            self._loop.remove_reader(self._door)
+
+
+Answer = Callable[[Mapping[str, Any], Sequence[int], Talk], Awaitable[dict[str, Any]]]
+"""What is asked, the descriptors that came with it, and the connection, on which more may be said."""
 
 
 class Control:
@@ -54,41 +99,19 @@ class Control:
             task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, door: socket.socket) -> None:
-        handed: list[int] = []
-        with door, contextlib.suppress(OSError, ValueError):
-            try:
-                said = await self._said(json.loads(await self._line(door, handed)), handed)
-            finally:
-                for one in handed:
-                    os.close(one)
-            await self._loop.sock_sendall(door, json.dumps(said).encode() + b"\n")
+        talk = Talk(door)
+        with contextlib.closing(talk), contextlib.suppress(OSError, ValueError):
+            heard = await talk.hear()
+            if heard is not None:
+                await talk.say(await self._said(*heard, talk))
 
-    async def _said(self, asked: Mapping[str, Any], handed: Sequence[int]) -> dict[str, Any]:
+    async def _said(self, asked: Mapping[str, Any], handed: Sequence[int], talk: Talk) -> dict[str, Any]:
         try:
-            return await self._answer(asked, handed)
+            return await self._answer(asked, handed, talk)
         except GitdeployError as error:
             return {"error": error.as_json()}
         except OSError as error:
             return {"error": Failed(f"The app's keeper could not do it: {error}.").as_json()}
-
-    async def _line(self, door: socket.socket, handed: list[int]) -> bytes:
-        data = b""
-        while not data.endswith(b"\n"):
-            await self._readable(door)
-            part, fds, _, _ = socket.recv_fds(door, 1 << 16, 2, socket.MSG_CMSG_CLOEXEC)
-            handed += fds
-            if not part:
-                break
-            data += part
-        return data
-
-    async def _readable(self, door: socket.socket) -> None:
-        there = asyncio.Event()
-        self._loop.add_reader(door, there.set)
-        try:
-            await there.wait()
-        finally:
-            self._loop.remove_reader(door)
 
 
 def listen(path: Path, answer: Answer) -> Control:

@@ -19,7 +19,22 @@ from gitdeploy.domain.app import AppSpec
 from gitdeploy.errors import Busy, Failed
 from gitdeploy.process import Command
 from gitdeploy.runtime.apps import confine, launch, unit
-from gitdeploy.runtime.apps.asking import Status, alive, ask, console, count, run, said, status, tail
+from gitdeploy.runtime.apps.asking import (
+    Hold,
+    Status,
+    Waited,
+    alive,
+    ask,
+    console,
+    count,
+    hold,
+    holds,
+    resume,
+    run,
+    said,
+    status,
+    tail,
+)
 from gitdeploy.runtime.apps.family import Family, end_strangers
 from gitdeploy.runtime.apps.launch import app_user
 from gitdeploy.runtime.apps.order import Order
@@ -32,8 +47,9 @@ from gitdeploy.store import durable
 from gitdeploy.store.home import Home
 
 __all__ = [
-    "App", "CopyRecord", "Status", "app_user", "console", "count", "drain", "is_moved", "is_running", "look",
-    "run", "running", "said", "scale", "start", "status", "tail", "wait_healthy", "why_unconfined",
+    "App", "CopyRecord", "Hold", "Status", "Waited", "app_user", "console", "count", "drain", "hold", "holds",
+    "is_moved", "is_running", "look", "resume", "run", "running", "said", "scale", "start", "status", "tail",
+    "wait_healthy", "why_unconfined",
 ]  # fmt: skip
 
 KEEPER = "gitdeploy.runtime.apps.keeper"

@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,13 @@ from gitdeploy.domain.app import DATA, WEB
 from gitdeploy.domain.mask import Masker
 from gitdeploy.errors import Busy, GitdeployError, Invalid
 from gitdeploy.runtime.apps.confine import Sight, why_not
-from gitdeploy.runtime.apps.console import console
-from gitdeploy.runtime.apps.control import listen
+from gitdeploy.runtime.apps.control import Talk, listen
 from gitdeploy.runtime.apps.copies import Copy
 from gitdeploy.runtime.apps.family import end_strangers
+from gitdeploy.runtime.apps.holding import Holding
+from gitdeploy.runtime.apps.jobs import Jobs
 from gitdeploy.runtime.apps.launch import Ground, app_user
 from gitdeploy.runtime.apps.logs import Capture, Log
-from gitdeploy.runtime.apps.once import once
 from gitdeploy.runtime.apps.order import Order
 from gitdeploy.runtime.apps.place import Files
 from gitdeploy.runtime.apps.record import CopyRecord, Record
@@ -63,6 +63,7 @@ class Keeper:
         self._files = Files(_HERE)
         self._key = self._files.key
         self._relay = Relay()
+        self._holding = Holding(self._relay, self._rest, self._wake, self._note)
         self._copies: dict[str, Copy] = {}
         self._started = time.time()
         self._me = Running("keeper", os.getpid(), born(os.getpid()) or "")
@@ -70,8 +71,6 @@ class Keeper:
         self._scaling = asyncio.Lock()
         self._state = "running"
         self._patience = 0.0
-        self._jobs: dict[str, asyncio.Event] = {}
-        self._consoles: set[asyncio.Task[None]] = set()
         user = app_user()
         own = Path.cwd() / self._files.own
         spec = order.spec
@@ -79,6 +78,7 @@ class Keeper:
         sight = Sight(Path(order.home), layout, own, Path(data) if data else None)
         self._ground = Ground(layout, own, user, spec.environment, None if why_not(user) else sight)
         self._counts = spec.counts
+        self._jobs = Jobs(self._ground, self._key, self._capture, self._note)
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -140,19 +140,27 @@ class Keeper:
         self._copies.pop(name, None)
         self._note()
 
+    async def _rest(self) -> None:
+        """End all but `web`, until `_wake`; meanwhile nobody changes how many there are."""
+        await self._scaling.acquire()
+        await asyncio.gather(*(self._end(name) for name in [*self._copies] if not _is_web(name)))
+
+    async def _wake(self, again: bool) -> None:
+        try:
+            if again and self._state == "running":
+                await self._set_counts({})
+        finally:
+            self._scaling.release()
+
     async def _drain(self) -> None:
         self._state = "draining"
         self._note()
+        await self._holding.end()
         await self._relay.close(self._files.web)
         await asyncio.gather(*(self._end(name) for name in [*self._copies]))
-        jobs = [asyncio.create_task(ended.wait()) for ended in self._jobs.values()]
-        if jobs:
-            await asyncio.wait(jobs, timeout=self._patience)
-        for one in self._consoles:
-            one.cancel()
-        await asyncio.gather(*self._consoles)
+        await self._jobs.end(self._patience)
 
-    async def _answer(self, asked: Mapping[str, Any], handed: Sequence[int]) -> dict[str, Any]:
+    async def _answer(self, asked: Mapping[str, Any], handed: Sequence[int], talk: Talk) -> dict[str, Any]:
         if asked["do"] == "drain":
             self._patience = asked["patience"]
             self._over.set()
@@ -165,45 +173,20 @@ class Keeper:
             self._counts |= asked["counts"]
             async with self._scaling:
                 await self._set_counts({})
+        elif asked["do"] in ("run", "console") and self._holding.rests:
+            raise Busy("The data of the app is being exchanged.", "Try again in a moment.")
         elif asked["do"] == "run":
-            return {"code": await self._run_once(asked["name"], asked["line"], asked["within"])}
+            return {"code": await self._jobs.run(asked["name"], asked["line"], asked["within"])}
         elif asked["do"] == "console":
-            self._open_console(asked["name"], asked["line"], asked["variables"], *map(os.dup, handed))
+            self._jobs.open_console(asked["name"], asked["line"], asked["variables"], *map(os.dup, handed))
             return {"opened": True}
+        elif asked["do"] == "hold":
+            return await self._holding.begin(asked, lambda: self._jobs.names, talk)
+        elif asked["do"] == "resume":
+            self._holding.resume(handed)
+        elif asked["do"] == "take":
+            self._relay.take(socket.socket(fileno=os.dup(handed[0])))
         return {}
-
-    async def _run_once(self, name: str, line: str, within: float) -> int | None:
-        with self._job(name):
-            capture = self._capture(name)
-            try:
-                return await once(line, name, self._ground, self._key, capture, within)
-            finally:
-                capture.close()
-
-    def _open_console(
-        self, name: str, line: str, variables: Mapping[str, str], terminal: int, user: int
-    ) -> None:
-        async def hold() -> None:
-            with self._job(name), socket.socket(fileno=user) as door:
-                await console(line, name, self._ground, self._key, variables, terminal, door)
-
-        task = asyncio.create_task(hold())
-        self._consoles.add(task)
-        task.add_done_callback(self._consoles.discard)
-
-    @contextlib.contextmanager
-    def _job(self, name: str) -> Iterator[None]:
-        """Something that is run once, for as long as it runs. Raises Busy when it runs already."""
-        if name in self._jobs:
-            raise Busy(f"{name} is still running.", "It is not run twice at a time.")
-        ended = self._jobs[name] = asyncio.Event()
-        self._note()
-        try:
-            yield
-        finally:
-            del self._jobs[name]
-            ended.set()
-            self._note()
 
     def _capture(self, name: str) -> Capture:
         log = Log(Path(self._order.logs) / f"{name}.log")
@@ -219,8 +202,9 @@ class Keeper:
 
     def _record(self, copies: Sequence[CopyRecord]) -> Record:
         return Record(
-            self._state, self._me, self._started, self._order.layout, tuple(copies), tuple(self._jobs)
-        )
+            self._state, self._me, self._started, self._order.layout, tuple(copies), self._jobs.names,
+            self._holding.is_on,
+        )  # fmt: skip
 
 
 def _is_web(name: str) -> bool:

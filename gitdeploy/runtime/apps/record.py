@@ -48,7 +48,7 @@ class CopyRecord:
 @dataclass(frozen=True)
 class Record:
     """A slot: state is running, draining or retired. `keeper` runs it, since `started` (seconds since 1970). `jobs`
-    are the names of what it was asked to run once and has not ended.
+    are the names of what it was asked to run once and has not ended. `holds`: visitors wait (see `holding.py`).
     """
 
     state: str
@@ -57,6 +57,7 @@ class Record:
     layout: str
     copies: tuple[CopyRecord, ...] = ()
     jobs: tuple[str, ...] = ()
+    holds: bool = False
 
     def write(self, path: Path) -> None:
         """Replaced as a whole, but not flushed: a power cut ends every process that is named in it."""

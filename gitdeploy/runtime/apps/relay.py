@@ -2,32 +2,31 @@
 
 A connection is given to a copy that accepts it. While none does (all are starting again) it waits, so a
 visitor sees a slow answer and no failed one. Where no copy is wanted the answer is a page that says so.
+
+While visitors are held nobody is given to a copy: whoever comes waits in a `Room`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import socket
 import time
 from pathlib import Path
 from typing import Protocol
 
+from gitdeploy.runtime.apps.door import Door
+from gitdeploy.runtime.apps.own_answer import tell
 from gitdeploy.runtime.apps.reach import Address
+from gitdeploy.runtime.apps.room import Room, taken
 from gitdeploy.runtime.apps.splice import join
 
 PATIENCE = 15.0
 """Seconds a connection waits for a copy that accepts it."""
-QUIET = 0.5
-"""Seconds without a new connection after which nobody is on the way to a slot that was left."""
-_MOST_QUIET = 5.0
-_BACKLOG = 2048
-_AT_ONCE = 64
-_PAUSE = 0.01
-_CHUNK = 64 * 1024
-_LINGER = 5.0
-"""Seconds to finish asking, for those who are told that nobody is there."""
+_STEP = 0.01
+"""Seconds that one of those who were held may take to reach a copy before the next is let in: the queue of an app's
+socket is short.
+"""
 
 
 class Backend(Protocol):
@@ -43,47 +42,69 @@ class Relay:
         self.backends: list[Backend] = []
         self.answers = 0
         self.errors = 0
-        self._listener: socket.socket | None = None
+        self._door = Door(self._welcome, lambda: self._room is not None and self._room.is_full)
         self._next = 0
         self._changed = asyncio.Event()
         self._open: dict[Backend, int] = {}
+        self._lasting = 0
+        self._room: Room | None = None
+        self._onward: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._last = 0.0
 
     def listen(self, path: Path) -> None:
-        """Bound beside its name and renamed: the path never leads to nobody while one keeper follows another."""
-        beside = path.with_name(f".{path.name}")
-        beside.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(beside))
-        beside.chmod(0o600)
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
-        beside.rename(path)
-        self._listener = listener
-        self._resume()
+        self._door.open(path)
 
     def changed(self) -> None:
         """A backend has come, or accepts again: those who wait look anew."""
         self._changed.set()
         self._changed = asyncio.Event()
 
+    async def hold(self, room: Room, patience: float) -> int:
+        """From now on whoever comes waits in `room`. Returns how many requests are still under way: once there are
+        none, or after `patience` seconds. What lasts (websockets, streams of events) is none of them.
+        """
+        self._room = room
+        until = time.monotonic() + patience
+        while self._under_way and (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), left)
+        return self._under_way
+
+    async def release(self, channel: socket.socket | None = None) -> None:
+        """Let those who wait in, in the order in which they came; or hand them over, and from then on all who come, to
+        the keeper at the other end of `channel`. Returns when nobody waits.
+        """
+        room = self._room
+        assert room is not None
+        room.open()
+        if channel is not None:
+            self._onward = asyncio.get_running_loop().create_task(room.pass_on(channel))
+            await room.emptied()
+            return
+        while (visitor := room.next()) is not None:
+            await asyncio.wait({self._begin(visitor)}, timeout=_STEP)
+        self._room = None
+
+    def take(self, channel: socket.socket) -> None:
+        """Welcome those whom another keeper hands over, until it closes the channel."""
+        loop = asyncio.get_running_loop()
+        channel.setblocking(False)
+
+        def take() -> None:
+            with contextlib.suppress(BlockingIOError):
+                while (visitor := taken(channel)) is not None:
+                    self._welcome(visitor)
+                loop.remove_reader(channel)
+                channel.close()
+
+        loop.add_reader(channel, take)
+
     async def close(self, path: Path) -> None:
         """Accept no more, once those who are on the way have arrived. What is open stays open."""
-        if self._listener is None:
-            return
-        begin = self._last = time.monotonic()
-        while (now := time.monotonic()) < min(self._last + QUIET, begin + _MOST_QUIET):
-            await asyncio.sleep(min(self._last + QUIET, begin + _MOST_QUIET) - now)
-        path.unlink(missing_ok=True)
-        # Who found the path before it was taken away is refused from here on, and comes by another way. Those who
-        # were let in are taken, also when that has to wait for descriptors: what is closed with a queue loses it.
-        self._listener.shutdown(socket.SHUT_RD)
-        while self._accept():
-            await asyncio.sleep(_PAUSE)
-        asyncio.get_running_loop().remove_reader(self._listener)
-        self._listener.close()
-        self._listener = None
+        await self._door.close(path)
+        if self._onward is not None and self._room is not None:
+            await self._room.emptied()
+            self._onward.cancel()
 
     async def idle(self, backend: Backend, within: float) -> bool:
         """Wait until nothing is open, or on the way, to `backend`; false when that takes longer."""
@@ -96,44 +117,55 @@ class Relay:
                 await asyncio.wait_for(self._changed.wait(), left)
         return True
 
-    def _resume(self) -> None:
-        if self._listener is not None:
-            asyncio.get_running_loop().add_reader(self._listener, self._accept)
+    def _welcome(self, visitor: socket.socket) -> None:
+        visitor.setblocking(False)
+        if self._room is not None:
+            self._room.enter(visitor)
+        else:
+            self._begin(visitor)
 
-    def _accept(self) -> bool:
-        """Take those who wait in the queue; true when there may be more of them."""
-        assert self._listener is not None
-        for _ in range(_AT_ONCE):
-            try:
-                visitor, _ = self._listener.accept()
-            except BlockingIOError:
-                return False
-            except OSError:  # no descriptor is left: those who wait in the queue are not lost by waiting
-                loop = asyncio.get_running_loop()
-                loop.remove_reader(self._listener)
-                loop.call_later(0.1, self._resume)
-                return True
-            self._last = time.monotonic()
-            task = asyncio.get_running_loop().create_task(self._serve(visitor))
-            self._tasks.add(task)
-            task.add_done_callback(self._served)
-        return True
+    def _begin(self, visitor: socket.socket) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._serve(visitor))
+        self._tasks.add(task)
+        task.add_done_callback(self._served)
+        return task
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self.changed()
 
     async def _serve(self, visitor: socket.socket) -> None:
-        visitor.setblocking(False)
         if not self.backends:
-            await _tell_stopped(visitor)
+            await tell(visitor, "stopped")
             return
         found = await self._reach()
-        if found is None:
+        if found is not None:
+            self._join(visitor, *found)
+        elif self._room is not None and self._room.is_holding:
+            self._room.enter(visitor)
+        else:
             visitor.close()
-            return
-        backend, door = found
-        join(visitor, door, lambda: self._leave(backend), self._count)
+
+    def _join(self, visitor: socket.socket, backend: Backend, door: socket.socket) -> None:
+        lasts = False
+
+        def answered(begin: bytes) -> None:
+            nonlocal lasts
+            self._count(begin)
+            if _lasts(begin):
+                lasts = True
+                self._lasting += 1
+                self.changed()
+
+        def over() -> None:
+            self._lasting -= lasts
+            self._leave(backend)
+
+        join(visitor, door, over, answered)
+
+    @property
+    def _under_way(self) -> int:
+        return len(self._tasks) + sum(self._open.values()) - self._lasting
 
     def _count(self, begin: bytes) -> None:
         """Of an edge that asks once a connection this sees every answer; `HTTP/1.1 503 …` is one that failed, as is
@@ -146,11 +178,11 @@ class Relay:
         self._open[backend] -= 1
         if not self._open[backend]:
             del self._open[backend]
-            self.changed()
+        self.changed()
 
     async def _reach(self) -> tuple[Backend, socket.socket] | None:
         until = time.monotonic() + PATIENCE
-        while self.backends:
+        while self.backends and not (self._room is not None and self._room.is_holding):
             changed = self._changed
             for _ in range(len(self.backends)):
                 self._next += 1
@@ -172,26 +204,6 @@ class Relay:
         return None
 
 
-async def _tell_stopped(visitor: socket.socket) -> None:
-    """No copy is wanted, so none will come: an answer of our own, the only one. What is asked is not read."""
-    loop = asyncio.get_running_loop()
-    with visitor, contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(_LINGER):
-            await loop.sock_sendall(visitor, _stopped())
-            visitor.shutdown(socket.SHUT_WR)
-            while await loop.sock_recv(
-                visitor, _CHUNK
-            ):  # what is closed before it has sent everything hears nothing
-                pass
-
-
-@functools.cache
-def _stopped() -> bytes:
-    from gitdeploy.runtime.edge import pages  # costs 2 MB, and few slots are ever asked for it
-
-    body = pages.page("stopped")
-    lines = (
-        "HTTP/1.1 503 Service Unavailable", "Content-Type: text/html; charset=utf-8", f"Content-Length: {len(body)}",
-        "Cache-Control: no-store", f"Retry-After: {pages.RETRY_AFTER}", "Connection: close", "", "",
-    )  # fmt: skip
-    return "\r\n".join(lines).encode() + body
+def _lasts(begin: bytes) -> bool:
+    """Whether this is the begin of an answer that is not expected to end."""
+    return begin[9:12] == b"101" or b"\ncontent-type: text/event-stream" in begin[:2048].lower()

@@ -182,7 +182,7 @@ class _Visitor(_Side):
     _discards = False
 
     def ended(self) -> None:
-        if self._discards or _is_gone(self._door):
+        if self._discards or is_gone(self._door):
             self.break_off()
         else:
             super().ended()
@@ -222,7 +222,7 @@ class _Visitor(_Side):
             super()._close_if_over()
 
 
-def _is_gone(door: socket.socket) -> bool:
+def is_gone(door: socket.socket) -> bool:
     """Whether the other end is closed altogether, and has not only finished sending (poll(2), POLLHUP)."""
     poll = select.poll()
     poll.register(door, select.POLLIN)

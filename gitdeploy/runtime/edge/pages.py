@@ -29,6 +29,12 @@ _WORDS = {
         "Not running",
         "This site has no web process running right now. Please try again later.",
     ),
+    "exchange": (
+        503,
+        "One moment please",
+        "The data of this site is being exchanged, which takes longer than usual. Nothing is lost: please try again in "
+        "a moment.",
+    ),
     "unavailable": (503, "Back in a moment", "The site cannot answer right now. Please try again."),
     "no_answer": (
         502,

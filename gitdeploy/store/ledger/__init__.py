@@ -17,12 +17,14 @@ from sqlite_utils import Database as File
 from gitdeploy.domain.access import Grant, Key, Token
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import ConfigVersion
+from gitdeploy.domain.cutover import Cutover
 from gitdeploy.domain.database import Database
 from gitdeploy.domain.domain_name import Domain
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.head import Head
 from gitdeploy.domain.incident import Incident
 from gitdeploy.domain.move import Move
+from gitdeploy.domain.pictures import Pictures
 from gitdeploy.domain.push import PendingPush
 from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
@@ -64,8 +66,10 @@ class Ledger:
         self.snapshots = Rows(self, "snapshots", Snapshot, key=("id",))
         self.moves = Rows(self, "moves", Move, key=("id",))
         self.rehearsals = Rows(self, "rehearsals", Rehearsal, key=("id",))
+        self.cutovers = Rows(self, "cutovers", Cutover, key=("id",))
         self.heads = Rows(self, "heads", Head, key=("site", "ref"))
         self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
+        self.pictures = Rows(self, "pictures", Pictures, key=("id",))
         self.schedules = Rows(self, "schedules", Schedule, key=("id",))
         self.domains = Rows(self, "domains", Domain, key=("host",))
         self.incidents = Rows(self, "incidents", Incident, key=("site", "number"))

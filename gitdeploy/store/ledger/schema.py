@@ -75,6 +75,15 @@ CREATE TABLE rehearsals (
   findings TEXT NOT NULL, error TEXT NOT NULL
 );
 CREATE INDEX rehearsals_by_inputs ON rehearsals (site, inputs);
+CREATE TABLE cutovers (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  preview TEXT NOT NULL, state TEXT NOT NULL, created_at TEXT NOT NULL, requester TEXT NOT NULL, note TEXT NOT NULL,
+  ticket TEXT NOT NULL, decided_at TEXT, decided_by TEXT NOT NULL, reason TEXT NOT NULL, started_at TEXT,
+  run_by TEXT NOT NULL, filled TEXT NOT NULL, backup TEXT NOT NULL, rehearsal TEXT NOT NULL, "release" INTEGER,
+  finished_at TEXT, error TEXT NOT NULL, warned TEXT NOT NULL
+);
+CREATE UNIQUE INDEX cutovers_open ON cutovers (site, preview) WHERE state IN ('open', 'acked', 'in_progress');
+CREATE INDEX cutovers_by_state ON cutovers (state);
 CREATE TABLE heads (
   site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, ref TEXT NOT NULL,
   "commit" TEXT NOT NULL, PRIMARY KEY (site, ref)
@@ -85,6 +94,12 @@ CREATE TABLE switches (
   phase TEXT NOT NULL, created_at TEXT NOT NULL, data TEXT NOT NULL
 );
 CREATE INDEX switches_by_phase ON switches (phase, site, env);
+CREATE TABLE pictures (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  env TEXT NOT NULL, live TEXT NOT NULL, candidate TEXT NOT NULL, build TEXT NOT NULL, artifact TEXT NOT NULL,
+  pages TEXT NOT NULL, more INTEGER NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL
+);
+CREATE INDEX pictures_by_site ON pictures (site, build);
 CREATE TABLE schedules (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, verb TEXT NOT NULL, target TEXT NOT NULL, options TEXT NOT NULL, actor TEXT NOT NULL,

@@ -48,11 +48,12 @@ Who = Annotated[Actor, Depends(actor)]
 
 
 def site(ctx: Ctx, who: Who, site: str) -> Site:
-    """A site that the caller may at least see; to others it does not exist."""
-    if ctx.ledger.sites.get(site) is None or who.role(site) is None:
+    """A site by name or id that the caller may at least see; to others it does not exist."""
+    found = ctx.ledger.sites.get(site) or ctx.ledger.sites.one(id=site)
+    if found is None or who.role(found.name) is None:
         raise NotFound(f"There is no site {site[:40]!r}.", "See: gitdeploy site list")
-    who.need(Role.VIEWER, site, "see it")
-    return ctx.site(site)
+    who.need(Role.VIEWER, found.name, "see it")
+    return found
 
 
 ThisSite = Annotated[Site, Depends(site)]

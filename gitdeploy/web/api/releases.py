@@ -15,7 +15,8 @@ from gitdeploy.domain.role import Role
 from gitdeploy.domain.schedule import moment
 from gitdeploy.domain.target import Target
 from gitdeploy.errors import Invalid
-from gitdeploy.service import history, serving
+from gitdeploy.service import diff as diffs
+from gitdeploy.service import history, pictures, serving
 from gitdeploy.service import order as orders
 from gitdeploy.service import release as releases
 from gitdeploy.service import schedule as schedules
@@ -44,6 +45,11 @@ class Order(BaseModel):
     rehearsal: str = ""
 
 
+class Look(BaseModel):
+    target: str = ""
+    env: str = PRODUCTION
+
+
 @router.get("/sites/{site}/releases")
 def listing(
     ctx: Ctx, site: ThisSite, env: str = "", limit: int = 50, before: int = 1 << 40, all: bool = False
@@ -62,8 +68,29 @@ def live(ctx: Ctx, site: ThisSite, env: str = PRODUCTION, at: str = "") -> dict[
 
 @router.get("/sites/{site}/diff")
 def diff(ctx: Ctx, site: ThisSite, target: str = "", env: str = PRODUCTION) -> dict[str, Any]:
-    """What going live with a target would change: added, changed and removed paths."""
-    return history.compare(ctx, site, env, target)
+    """What going live with a target would change: paths, pages, rules, settings, configuration, databases."""
+    return diffs.of(ctx, site, env, target)
+
+
+@router.post("/sites/{site}/pictures")
+def picture(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Look) -> Response:
+    """Take pictures of the pages that going live with a target would change, as they are and as they would be."""
+    return told(
+        ctx, request,
+        lambda teller: views.pictures(pictures.take(ctx, who, site, body.env, body.target, teller)),
+    )  # fmt: skip
+
+
+@router.get("/sites/{site}/pictures/{id}")
+def pictured(ctx: Ctx, site: ThisSite, id: str) -> dict[str, Any]:
+    """Which pages were taken, by id, by build, or `latest`."""
+    return views.pictures(pictures.find(ctx, site, id))
+
+
+@router.get("/sites/{site}/pictures/{id}/{number}/{side}")
+def png(ctx: Ctx, site: ThisSite, id: str, number: int, side: Literal["live", "candidate"]) -> Response:
+    """One picture, as PNG."""
+    return Response(pictures.png(ctx, pictures.find(ctx, site, id), number, side), media_type="image/png")
 
 
 @router.post("/sites/{site}/verify")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -10,6 +10,7 @@ from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.options import REASON_MAX
 from gitdeploy.domain.role import Role
 from gitdeploy.domain.snapshot import LABEL_MAX
+from gitdeploy.errors import Invalid
 from gitdeploy.service import history
 from gitdeploy.service import release as releases
 from gitdeploy.service import restore as restores
@@ -36,6 +37,7 @@ class Fetch(BaseModel):
 
 
 class Restore(BaseModel):
+    target_kind: Literal["", "project", "preview"] = ""
     env: str = ""
     code: bool = False
     confirm: bool = False
@@ -97,12 +99,20 @@ def pin(ctx: Ctx, who: Who, site: ThisSite, snapshot: str, pinned: bool = True) 
 
 
 @router.post("/sites/{site}/snapshots/{snapshot}/restore")
+@router.post("/projects/{site}/snapshots/{snapshot}/restore")
 def restore(ctx: Ctx, who: Who, site: ThisSite, request: Request, snapshot: str, body: Restore) -> Response:
     """Databases and files of a snapshot become those of an environment, by default the one it was taken of; `code`
-    brings back the release of that time too. `confirm` is needed for production and named environments.
+    brings back the release of that time too. `confirm` is needed for production and named environments. `target_kind`
+    `project` means production, `preview` refuses to touch anything else.
     """
     taken = snapshots.find(ctx, site, snapshot)
-    env = history.environment_of(ctx, site, body.env or taken.env)
+    env = history.environment_of(
+        ctx, site, body.env or (PRODUCTION if body.target_kind == "project" else taken.env)
+    )
+    if body.target_kind and (body.target_kind == "preview") != (env.kind == "preview"):
+        raise Invalid(
+            f"{env.name} is no {body.target_kind}.", "Say which with env, or leave target_kind away."
+        )
     restores.allow(ctx, who, site, env, taken, confirmed=body.confirm, rehearsed=body.rehearse)
 
     def run(teller: Teller) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support import Project, Server
 
-APP = Path(__file__).with_name("data_app.py")
+APP = Path(__file__).with_name("scenario") / "data_app.py"
 SETTINGS = '[data]\ndatabases = ["%s"]\nfiles = ["uploads"]\n'
 
 
