@@ -18,7 +18,7 @@ from gitdeploy.errors import Busy, Failed, NotFound
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import bad_commits, policy, serving, slot
+from gitdeploy.service import bad_commits, database, policy, preview_data, serving, slot
 from gitdeploy.service import build as builds
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
@@ -115,11 +115,16 @@ def tear_down(ctx: Context, env: Environment, *, actor: str) -> None:
         site=env.site, ref=f"refs/heads/{env.branch}", state=("queued", "building")
     ):
         ctx.queue.cancel(open_build.id, f"{env.branch} was removed", own_reason=True)
-    with ctx.lanes.of(env.site, env.name).switch.hold("its removal", Teller(), lambda: False):
+    lane = ctx.lanes.of(env.site, env.name)
+    with (
+        lane.data.hold("its removal", Teller(), lambda: False),
+        lane.switch.hold("its removal", Teller(), lambda: False),
+    ):
         Routes(ctx.home).remove(host(env.site, ctx.server.domain, label=env.label))
         Place(ctx.home, env.site, env.folder).clear()
         slot.end(ctx, env)
         Place(ctx.home, env.site, env.folder).remove()
+        database.remove(ctx, env.site, env.name)
         repository = ctx.repository(env.site)
         if live_ref := repository.ref(f"refs/live/{env.folder}"):
             with RefTransaction(repository, [_gone(f"refs/live/{env.folder}", live_ref)]) as refs:
@@ -181,6 +186,8 @@ def _build_and_show(
         teller.detail("a newer push to the branch came meanwhile, so this build is not shown")
         return
     serving.say_artifact(ctx, made.build, made.reused, teller)
+
+    preview_data.fill(ctx, env, made.build, pending.actor, teller)
 
     def still() -> None:
         if own is not None:

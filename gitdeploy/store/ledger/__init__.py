@@ -23,6 +23,7 @@ from gitdeploy.domain.domain_name import Domain
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.head import Head
 from gitdeploy.domain.incident import Incident
+from gitdeploy.domain.move import Move
 from gitdeploy.domain.pictures import Pictures
 from gitdeploy.domain.push import PendingPush
 from gitdeploy.domain.rehearsal import Rehearsal
@@ -63,6 +64,7 @@ class Ledger:
         self.databases = Rows(self, "databases", Database, key=("site", "env", "name"))
         self.schemas = Rows(self, "schemas", KnownSchema, key=("fingerprint",))
         self.snapshots = Rows(self, "snapshots", Snapshot, key=("id",))
+        self.moves = Rows(self, "moves", Move, key=("id",))
         self.rehearsals = Rows(self, "rehearsals", Rehearsal, key=("id",))
         self.cutovers = Rows(self, "cutovers", Cutover, key=("id",))
         self.heads = Rows(self, "heads", Head, key=("site", "ref"))

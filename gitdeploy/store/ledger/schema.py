@@ -62,6 +62,13 @@ CREATE TABLE snapshots (
   pinned INTEGER NOT NULL, verified TEXT NOT NULL, copied TEXT NOT NULL, expires_at TEXT,
   newer INTEGER NOT NULL, UNIQUE (site, number)
 );
+CREATE TABLE moves (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  source TEXT NOT NULL, target TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL, chosen TEXT NOT NULL,
+  state TEXT NOT NULL, created_at TEXT NOT NULL, snapshot TEXT NOT NULL, report TEXT NOT NULL, finished_at TEXT,
+  error TEXT NOT NULL
+);
+CREATE INDEX moves_by_state ON moves (state, site, target);
 CREATE TABLE rehearsals (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, verb TEXT NOT NULL, subject TEXT NOT NULL, inputs TEXT NOT NULL, described TEXT NOT NULL,

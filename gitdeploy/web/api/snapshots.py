@@ -113,7 +113,7 @@ def restore(ctx: Ctx, who: Who, site: ThisSite, request: Request, snapshot: str,
         raise Invalid(
             f"{env.name} is no {body.target_kind}.", "Say which with env, or leave target_kind away."
         )
-    restores.allow(who, site, env, body.confirm, body.rehearse)
+    restores.allow(ctx, who, site, env, taken, confirmed=body.confirm, rehearsed=body.rehearse)
 
     def run(teller: Teller) -> dict[str, Any]:
         ask = Ask(
