@@ -138,10 +138,14 @@ def prove(ctx: Context, snapshot: Snapshot, teller: Teller) -> Snapshot:
     return proven
 
 
-def listing(ctx: Context, site: Site, env: Environment | None = None) -> list[Snapshot]:
-    """Newest first."""
+def listing(
+    ctx: Context, site: Site, env: Environment | None = None, *, before: int = 1 << 40, limit: int = -1
+) -> list[Snapshot]:
+    """Newest first; `before` is the number of the last one already seen."""
     where: dict[str, Any] = {"env": env.name} if env else {}
-    return ctx.ledger.snapshots.where(site=site.name, order="number DESC", **where)
+    return ctx.ledger.snapshots.where(
+        site=site.name, order="number DESC", limit=limit, sql="number < ?", given=(before,), **where
+    )
 
 
 def find(ctx: Context, site: Site, name: str) -> Snapshot:

@@ -30,6 +30,7 @@ from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.schedule import Schedule
 from gitdeploy.domain.schema import KnownSchema
+from gitdeploy.domain.session import Session
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.domain.switch import SwitchRecord
@@ -76,6 +77,7 @@ class Ledger:
         self.grants = Rows(self, "grants", Grant, key=("actor", "site"))
         self.tokens = Rows(self, "tokens", Token, key=("id",))
         self.keys = Rows(self, "keys", Key, key=("id",))
+        self.sessions = Rows(self, "sessions", Session, key=("id",))
         self.events = Events(self)
 
     @contextlib.contextmanager

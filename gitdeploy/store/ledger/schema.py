@@ -26,6 +26,7 @@ CREATE TABLE builds (
 CREATE INDEX builds_by_key ON builds (site, key, state);
 CREATE INDEX builds_by_commit ON builds (site, "commit");
 CREATE INDEX builds_by_state ON builds (state);
+CREATE INDEX builds_by_site ON builds (site, id);
 CREATE INDEX builds_by_artifact ON builds (artifact);
 CREATE TABLE releases (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
@@ -127,6 +128,11 @@ CREATE TABLE keys (
   id TEXT PRIMARY KEY, actor TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL UNIQUE,
   comment TEXT NOT NULL, created_at TEXT NOT NULL
 );
+CREATE TABLE sessions (
+  id TEXT PRIMARY KEY, actor TEXT NOT NULL, token TEXT NOT NULL, hash TEXT NOT NULL UNIQUE,
+  created_at TEXT NOT NULL, expires_at TEXT NOT NULL, agent TEXT NOT NULL
+);
+CREATE INDEX sessions_by_actor ON sessions (actor, id);
 CREATE TABLE events (
   number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at TEXT NOT NULL, site TEXT NOT NULL, env TEXT NOT NULL,
   actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, data TEXT NOT NULL, prev TEXT NOT NULL,
