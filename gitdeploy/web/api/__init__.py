@@ -19,6 +19,7 @@ from gitdeploy.web.api import (
     server,
     sites,
     snapshots,
+    webhooks,
 )
 
 router = APIRouter(prefix="/v1")
@@ -36,6 +37,7 @@ for noun in (
     processes,
     incident,
     access,
+    webhooks,
     server,
 ):
     router.include_router(noun.router)
