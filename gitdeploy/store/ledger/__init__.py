@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlite_utils import Database as File
 
 from gitdeploy.domain.access import Grant, Key, Token
+from gitdeploy.domain.answer import Answer
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import ConfigVersion
 from gitdeploy.domain.cutover import Cutover
@@ -78,6 +79,7 @@ class Ledger:
         self.tokens = Rows(self, "tokens", Token, key=("id",))
         self.keys = Rows(self, "keys", Key, key=("id",))
         self.sessions = Rows(self, "sessions", Session, key=("id",))
+        self.answers = Rows(self, "answers", Answer, key=("id",))
         self.events = Events(self)
 
     @contextlib.contextmanager

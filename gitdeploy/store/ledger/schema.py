@@ -119,6 +119,11 @@ CREATE TABLE incidents (
   rejected TEXT NOT NULL, commits TEXT NOT NULL, ticks TEXT NOT NULL, facts TEXT NOT NULL, text TEXT NOT NULL,
   fix TEXT NOT NULL, fixed_by INTEGER, closed_at TEXT, closed_by TEXT, PRIMARY KEY (site, number)
 );
+CREATE TABLE answers (
+  id TEXT PRIMARY KEY, request TEXT NOT NULL, created_at TEXT NOT NULL, state TEXT NOT NULL, status INTEGER NOT NULL,
+  body BLOB NOT NULL
+);
+CREATE INDEX answers_by_time ON answers (created_at);
 CREATE TABLE grants (actor TEXT NOT NULL, site TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (actor, site));
 CREATE TABLE tokens (
   id TEXT PRIMARY KEY, actor TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL,
