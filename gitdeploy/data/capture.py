@@ -68,8 +68,8 @@ class Place:
     @property
     def captured_as_databases(self) -> frozenset[TreePath]:
         """The files of SQLite databases, which are no files here."""
-        paths = [FILES + os.fsencode(one.name.partition(":")[2]) for one in self.databases]
-        return frozenset(path + end for path in paths for end in (b"", b"-wal", b"-shm", b"-journal"))
+        found = files.of_databases(one.name.partition(":")[2] for one in self.databases)
+        return frozenset(FILES + path for path in found)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gitdeploy.data.content_plan import listed, planned, write_keys
+from gitdeploy.data.content_plan import listed, planned, write_keys, write_new_keys
 from gitdeploy.data.content_side import Plan, Side, Wish
 from gitdeploy.domain.content import NAMED, ForeignKey, RowChange, check_columns, parents_first
 from gitdeploy.errors import Refused
@@ -24,17 +24,21 @@ def move(side: Side, tables: Sequence[str], wish: Wish) -> dict[str, RowChange]:
     keys = side.foreign_keys()
     order = parents_first(tables, keys)
     side.lock(list(reversed(order)))
-    if wish.remember:
-        write_keys(side.source, order, wish.remember, wish.rewriting.keep)
+    if wish.remember and not wish.as_target:
+        write_keys(side.source, order, wish.remember, (*wish.rewriting.keep, *wish.rewriting.mask))
     plans = [planned(side, now.tables[name], number, wish) for number, name in enumerate(order)]
+    if wish.remember and wish.as_target:
+        write_new_keys(side, plans, wish.remember)
     conflicts = [one for plan in plans for one in plan.change.conflicts]
     if conflicts and not (wish.overwrite or wish.dry_run):
         raise _conflict(conflicts)
     changing = [plan for plan in plans if not plan.change.is_empty]
     side.put(changing, keys)
+    found = {plan.table.name: plan.change for plan in plans}
     if not wish.dry_run:
+        wish.ready(found)
         side.commit(wish.mark)
-    return {plan.table.name: plan.change for plan in plans}
+    return found
 
 
 def replace_rows(side: Side, plans: Sequence[Plan], overriding: str = "") -> None:

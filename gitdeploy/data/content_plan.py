@@ -15,21 +15,24 @@ from gitdeploy.domain.content import NAMED, Rewriting, RowChange
 from gitdeploy.domain.masking import masker
 from gitdeploy.domain.rewriting import replacer
 from gitdeploy.domain.schema import Table
+from gitdeploy.errors import Refused
 
 
 def write_keys(reader: Reader, tables: Iterable[str], folder: Path, keep: tuple[str, ...] = ()) -> None:
     """Remember of every row its key and its content, each as a digest; a file for each table."""
     schema = reader.schema()
-    folder.mkdir(parents=True, exist_ok=True)
     for name in tables:
-        if (table := schema.tables.get(name)) is None:
-            continue
-        columns = compared_columns(reader, name, Rewriting(keep=keep))
-        key, row = expressions(reader, table, columns)
-        with (folder / keys_file(name)).open("w", encoding="ascii") as file:
-            file.write(json.dumps({"columns": columns, "key": list(table.key)}) + "\n")
-            for k, h in reader.stream(f"SELECT {key}, {row} FROM {reader.quoted(name)} ORDER BY 1"):
-                file.write(f"{k} {h}\n")
+        if (table := schema.tables.get(name)) is not None:
+            columns = compared_columns(reader, name, Rewriting(keep=keep))
+            key, row = expressions(reader, table, columns)
+            _write(reader, table, columns, f"SELECT {key}, {row} FROM {reader.quoted(name)}", folder)
+
+
+def write_new_keys(side: Side, plans: Iterable[Plan], folder: Path) -> None:
+    """The same of the rows as they came from the source and are to be in the target."""
+    for plan in plans:
+        columns = sorted(set(plan.columns) - set(plan.kept))
+        _write(side, plan.table, columns, f"SELECT {plan.key}, {plan.row} FROM {plan.new}", folder)
 
 
 def planned(side: Side, table: Table, number: int, wish: Wish) -> Plan:
@@ -40,7 +43,7 @@ def planned(side: Side, table: Table, number: int, wish: Wish) -> Plan:
     plan = Plan(table, columns, kept, key, row, number)
     names = listed(side, columns)
     side.temporary(plan.new, f"AS SELECT {names} FROM {side.quoted(table.name)} WHERE 1 = 0")
-    side.receive(table.name, plan.new, columns, _passes(table.name, columns, wish.rewriting))
+    side.receive(table.name, plan.new, columns, _passes(side, table.name, columns, wish.rewriting))
     known = _base(side, plan, compared, wish.base)
     _compare(side, plan, side.digest(table.name, known) if known else row, bool(known))
     return replace(plan, change=(_whole if plan.whole else _rows)(side, plan, bool(known)))
@@ -64,6 +67,14 @@ def keys_file(table: str) -> str:
 
 
 # Private
+
+
+def _write(reader: Reader, table: Table, columns: Sequence[str], line: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / keys_file(table.name)).open("w", encoding="ascii") as file:
+        file.write(json.dumps({"columns": columns, "key": list(table.key)}) + "\n")
+        for key, row in reader.stream(f"{line} ORDER BY 1"):
+            file.write(f"{key} {row}\n")
 
 
 def _base(side: Side, plan: Plan, compared: list[str], folder: Path | None) -> list[str]:
@@ -102,16 +113,18 @@ def _compare(side: Side, plan: Plan, part: str, known: bool) -> None:
 def _rows(side: Side, plan: Plan, known: bool) -> RowChange:
     """What is left in the plan is what will be done."""
     side.do(f"DELETE FROM {plan.plan} WHERE s = t OR (s IS NULL AND t IS NULL)")
-    conflict = "t IS NOT NULL"
+    conflict, kept = "t IS NOT NULL", 0
+    names: tuple[str, ...] = ()
     if known:
-        side.do(
-            f"DELETE FROM {plan.plan} WHERE (s IS NULL AND b IS NULL) OR (sb = b AND COALESCE(tb, '') <> b)"
-        )
+        stays = "((s IS NULL AND b IS NULL) OR (sb = b AND COALESCE(tb, '') <> b))"
+        (kept,) = _counted(side, plan, stays)
+        names = tuple(_named(side, plan, stays)) if kept else ()
+        side.do(f"DELETE FROM {plan.plan} WHERE {stays}")
         conflict = "(COALESCE(tb, '') <> COALESCE(b, '') OR COALESCE(sb, '') = b)"
     added, changed, removed = _counted(
         side, plan, "t IS NULL", "s IS NOT NULL AND t IS NOT NULL", "s IS NULL"
     )
-    return RowChange(added, changed, removed, tuple(_named(side, plan, conflict)))
+    return RowChange(added, changed, removed, tuple(_named(side, plan, conflict)), kept, names)
 
 
 def _whole(side: Side, plan: Plan, known: bool) -> RowChange:
@@ -120,10 +133,13 @@ def _whole(side: Side, plan: Plan, known: bool) -> RowChange:
         side, plan, "s IS NOT NULL AND t IS NULL", "s IS NULL AND t IS NOT NULL", "t IS NOT NULL",
         "COALESCE(sb, '') <> COALESCE(b, '')", "COALESCE(tb, '') <> COALESCE(b, '')",
     )  # fmt: skip
-    if not (added or removed) or (known and not source):
+    name = (f"{plan.table.name} (has no primary key)",)
+    if not (added or removed):
         return RowChange()
+    if known and not source:
+        return RowChange(kept=target, kept_rows=name)
     conflict = target if known else there
-    return RowChange(added, 0, removed, (f"{plan.table.name} (has no primary key)",) if conflict else ())
+    return RowChange(added, 0, removed, name if conflict else ())
 
 
 def _counted(side: Side, plan: Plan, *conditions: str) -> list[int]:
@@ -146,12 +162,17 @@ def _shown(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _passes(table: str, columns: Iterable[str], rewriting: Rewriting) -> dict[str, Pass]:
+def _passes(side: Side, table: str, columns: Iterable[str], rewriting: Rewriting) -> dict[str, Pass]:
     found: dict[str, Pass] = {}
+    texts = side.texts(table)
     for column in columns:
         name = f"{table}.{column}"
         if kind := rewriting.masks(name):
-            found[column] = masker(kind, rewriting.key)
-        elif rewriting.replaces(name):
-            found[column] = replacer(rewriting.replace)
+            if column not in texts and kind != "null":
+                raise Refused(
+                    f"{name} is no text, which is all that can be masked as {kind}.", "Mask it as null."
+                )
+            found[column] = Pass(masker(kind, rewriting.key), kind)
+        elif column in texts and rewriting.replaces(name):
+            found[column] = Pass(replacer(rewriting.replace))
     return found

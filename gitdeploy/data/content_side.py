@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from gitdeploy.domain.content import ForeignKey, Rewriting, RowChange
+from gitdeploy.domain.content import AS_IS, ForeignKey, Rewriting, RowChange
 from gitdeploy.domain.schema import Schema, Table
 
-Pass = Callable[[str], str | None]
-"""What becomes of a text on its way."""
+
+@dataclass(frozen=True)
+class Pass:
+    """What becomes of a text on its way; `mask` is the kind of mask, if it is one."""
+
+    act: Callable[[str], str | None]
+    mask: str = ""
 
 
 class Reader(Protocol):
@@ -51,30 +56,42 @@ class Side(Reader, Protocol):
     def fill(self, name: str, rows: Iterable[Sequence[str]]) -> None:
         """Put rows of text into a temporary table."""
 
+    def texts(self, table: str) -> Container[str]:
+        """The columns that hold text."""
+
     def lock(self, tables: Sequence[str]) -> None:
         """Nobody else writes these until the end; reading goes on."""
 
     def receive(self, table: str, into: str, columns: Sequence[str], passes: Mapping[str, Pass]) -> None:
-        """The rows of the source's table, into a temporary one."""
+        """The rows of the source's table, into a temporary one. Of what is no text only the mask `null` is asked."""
 
     def foreign_keys(self) -> list[ForeignKey]: ...
 
     def put(self, plans: Sequence[Plan], keys: Sequence[ForeignKey], /) -> None:
         """Do what the plans say, parents first. Raises Refused when a row would refer to one that there is not."""
 
-    def commit(self, mark: str) -> None: ...
+    def commit(self, mark: str) -> None:
+        """Write the mark, and make all of it true."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What was asked for. `base` and `remember` are folders."""
+    """How rows are to move. `base` is a folder that tells what both sides held when they were the same, None when
+    nobody knows: what only the target has changed since stays, what both have is a conflict.
+
+    `remember` is a folder for such a base: of the source as it is read, but for masked columns; with `as_target` in the
+    form that the rows have in the target. `ready` is told what comes of each table when nothing but the commit is left
+    to do; what it raises takes all of it back.
+    """
 
     mark: str
-    base: Path | None
-    overwrite: bool
-    dry_run: bool
-    rewriting: Rewriting
-    remember: Path | None
+    base: Path | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+    rewriting: Rewriting = AS_IS
+    remember: Path | None = None
+    as_target: bool = False
+    ready: Callable[[Mapping[str, RowChange]], None] = lambda _: None
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from gitdeploy.domain.content import AS_IS, Rewriting, RowChange
+from gitdeploy.data.content_side import Wish
+from gitdeploy.domain.content import RowChange
 from gitdeploy.domain.schema import Schema
 from gitdeploy.domain.snapshot import Facts
 
 MARKS = "gitdeploy_moves"
-"""The one table of ours in a database: which moves of content it has taken. It is in no schema, dump or count."""
+"""The one table of ours in a database: which moves of content it has taken, and which it never will. It is in no
+schema, dump or count.
+"""
 
 
 class Instant(Protocol):
@@ -26,9 +29,6 @@ class Instant(Protocol):
 
     def dump(self, folder: Path) -> None:
         """Write all of it into files of an empty folder, so that what did not change gives equal pieces."""
-
-    def keys(self, tables: Sequence[str], folder: Path, keep: tuple[str, ...] = ()) -> None:
-        """Write into a folder what tells later which rows of these tables were changed since: the base of a move."""
 
 
 class Engine(Protocol):
@@ -44,29 +44,20 @@ class Engine(Protocol):
     def load(self, url: str, folder: Path) -> None:
         """Fill an empty database from what `Instant.dump` wrote."""
 
-    def move(
-        self,
-        source: str,
-        target: str,
-        tables: Sequence[str],
-        *,
-        base: Path | None,
-        mark: str,
-        overwrite: bool,
-        dry_run: bool,
-        rewriting: Rewriting = AS_IS,
-        remember: Path | None = None,
-    ) -> Mapping[str, RowChange]:
+    def shape(self, source: str, target: str) -> None:
+        """Make the tables of `source` in an empty database, without their rows."""
+
+    def move(self, source: str, target: str, tables: Sequence[str], wish: Wish) -> Mapping[str, RowChange]:
         """Bring the rows of these tables from one database into another, all or nothing; what came of each table.
 
-        `base` is what `Instant.keys` wrote when both sides were the same, None when nobody knows: what only the target
-        has changed since stays, what both have is a conflict. `remember` is a folder for the keys of the source as
-        they are read here. Raises Refused for conflicts, unless they are to be overwritten or this is a dry run, for
-        tables that are not the same on both sides, and for rows that would refer to what is not there.
+        Raises Refused for conflicts, unless they are to be overwritten or this is a dry run, for tables that are not
+        the same on both sides, and for rows that would refer to what is not there.
         """
 
-    def has_mark(self, url: str, mark: str) -> bool:
-        """Whether the move with this mark was committed into this database."""
+    def settle(self, url: str, mark: str) -> bool:
+        """Whether the move with this mark was committed into this database. One that was not never will be, also when
+        it is still on its way from somebody who has died. Raises Failed while that cannot be said.
+        """
 
 
 class Server(Engine, Protocol):
@@ -78,7 +69,7 @@ class Server(Engine, Protocol):
         """
 
     def remove(self, admin: str, url: str, suffix: str = "") -> None:
-        """Remove a database; without a suffix its role too. What is gone is fine."""
+        """Remove a database; without a suffix its role too, and all that stand beside it. What is gone is fine."""
 
     def beside(self, admin: str, url: str, suffix: str) -> str:
         """A new empty database of the same role, called as that of `url` with `suffix` behind it. One that is there
@@ -88,8 +79,11 @@ class Server(Engine, Protocol):
     def swap(self, admin: str, url: str, new: str, old: str) -> None:
         """Give the database called with the suffix `new` the name of that of `url`, which gets the suffix `old`.
 
-        Nobody is let in meanwhile. When it was killed on the way, calling it again finishes it; with `new` and `old`
-        the other way round it is undone. Raises Failed when there is no such database; then nothing has changed.
+        Nobody is let in meanwhile. When it was killed on the way, calling it again finishes it. Raises Failed when
+        there is no such database; then nothing has changed.
         """
+
+    def put_back(self, admin: str, url: str, new: str, old: str) -> None:
+        """Undo `swap`, however far it came, and let people in again; safe to repeat, also when it was killed itself."""
 
     def exists(self, admin: str, url: str, suffix: str = "") -> bool: ...

@@ -142,6 +142,13 @@ def tick() -> int:
     return now
 
 
+def of_databases(paths: Iterable[str]) -> frozenset[TreePath]:
+    """What SQLite databases at these paths consist of, which is captured and moved as databases and not as files."""
+    return frozenset(
+        os.fsencode(path) + end for path in paths for end in (b"", b"-wal", b"-shm", b"-journal")
+    )
+
+
 def put(data: Path, path: str, kind: Kind, content: Iterable[bytes]) -> None:
     """Make a file below `data`, which nobody else writes to yet, and the folders above it."""
     target = data / path

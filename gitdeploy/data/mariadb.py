@@ -12,12 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from gitdeploy.data import content, mariadb_content, mariadb_schema, mariadb_swap
-from gitdeploy.data.content_plan import write_keys
 from gitdeploy.data.content_side import Wish
-from gitdeploy.data.mariadb_dump import dump, load
+from gitdeploy.data.mariadb_dump import dump, load, make_shape, shape
 from gitdeploy.data.mariadb_link import Link, connect, quoted, text
 from gitdeploy.data.url import parse
-from gitdeploy.domain.content import AS_IS, Rewriting, RowChange
+from gitdeploy.domain.content import RowChange
 from gitdeploy.domain.schema import Schema
 from gitdeploy.domain.snapshot import Count, Facts
 from gitdeploy.errors import Failed
@@ -42,24 +41,16 @@ class MariaDb:
         with connect(url) as link:
             load(link, folder)
 
-    def move(
-        self,
-        source: str,
-        target: str,
-        tables: Sequence[str],
-        *,
-        base: Path | None,
-        mark: str,
-        overwrite: bool,
-        dry_run: bool,
-        rewriting: Rewriting = AS_IS,
-        remember: Path | None = None,
-    ) -> Mapping[str, RowChange]:
-        with mariadb_content.opened(source, target, dry_run) as side:
-            return content.move(side, tables, Wish(mark, base, overwrite, dry_run, rewriting, remember))
+    def shape(self, source: str, target: str) -> None:
+        with connect(source) as there, connect(target) as here:
+            make_shape(here, shape(there))
 
-    def has_mark(self, url: str, mark: str) -> bool:
-        return mariadb_content.has_mark(url, mark)
+    def move(self, source: str, target: str, tables: Sequence[str], wish: Wish) -> Mapping[str, RowChange]:
+        with mariadb_content.opened(source, target, wish.dry_run) as side:
+            return content.move(side, tables, wish)
+
+    def settle(self, url: str, mark: str) -> bool:
+        return mariadb_content.settle(url, mark)
 
     def create(self, admin: str, name: str, password: str) -> str:
         with connect(admin) as link:
@@ -73,6 +64,8 @@ class MariaDb:
         with connect(admin) as link:
             link.do(f"DROP DATABASE IF EXISTS {quoted(parse(url).name + suffix)}")
             if not suffix:
+                for beside in _beside(link, parse(url).name):
+                    link.do(f"DROP DATABASE IF EXISTS {quoted(beside)}")
                 link.do(f"DROP USER IF EXISTS {_role(parse(url).user)}")
 
     def beside(self, admin: str, url: str, suffix: str) -> str:
@@ -94,10 +87,26 @@ class MariaDb:
             try:
                 link.do(f"KILL HARD USER {_role(role)}")
                 if not mariadb_swap.has_moved(link, name + old):
+                    mariadb_swap.write(link, name, name + new, name + old)
                     _make(link, name + old)
                     _give(link, name + old, role)
                     mariadb_swap.move(link, name, name + new, name + old, _role(role))
                 mariadb_swap.finish(link, name, name + new, name + old, _role(role))
+            finally:
+                link.do(f"ALTER USER {_role(role)} ACCOUNT UNLOCK")
+
+    def put_back(self, admin: str, url: str, new: str, old: str) -> None:
+        name, role = parse(url).name, parse(url).user
+        with connect(admin) as link:
+            found = mariadb_swap.how_far(link, name + new, name + old)
+            if found == "forward":
+                self.swap(admin, url, new, old)
+            if found in ("forward", "done", "backward"):
+                self.swap(admin, url, old, new)
+                return
+            link.do(f"ALTER USER {_role(role)} ACCOUNT LOCK")
+            try:
+                mariadb_swap.forget(link, name, name + new, name + old, _role(role))
             finally:
                 link.do(f"ALTER USER {_role(role)} ACCOUNT UNLOCK")
 
@@ -117,9 +126,6 @@ class MariaDbInstant:
     def dump(self, folder: Path) -> None:
         dump(self._link, folder)
 
-    def keys(self, tables: Sequence[str], folder: Path, keep: tuple[str, ...] = ()) -> None:
-        write_keys(mariadb_content.MariaDbReader(self._link), tables, folder, keep)
-
 
 def count(link: Link, table: str) -> Count:
     line = mariadb_schema.hash_of(mariadb_schema.values(link, table))
@@ -130,6 +136,13 @@ def count(link: Link, table: str) -> Count:
 
 
 # Private
+
+
+def _beside(link: Link, name: str) -> list[str]:
+    found = link.rows(
+        f"SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE LOCATE({text(name + '__')}, SCHEMA_NAME) = 1"
+    )
+    return [str(one) for (one,) in found]
 
 
 def _role(name: str) -> str:

@@ -28,10 +28,7 @@ def opened(source: str, target: str, dry_run: bool) -> Iterator[MariaDbSide]:
     with connect(source) as there, connect(target) as here:
         mariadb_schema.begin_reading(there)
         if not dry_run:
-            here.do(
-                f"CREATE TABLE IF NOT EXISTS {MARKS} "
-                "(id VARCHAR(200) PRIMARY KEY, at TIMESTAMP DEFAULT CURRENT_TIMESTAMP) ENGINE=InnoDB"
-            )
+            _make_marks(here)
         here.do("SET foreign_key_checks = 0")
         here.do("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         here.do("START TRANSACTION")
@@ -90,6 +87,9 @@ class MariaDbSide(MariaDbReader):
         lines = (f"({','.join(map(text, row))})".encode() for row in rows)
         mariadb_rows.write(self.link, name, ("k", "h"), lines)
 
+    def texts(self, table: str) -> set[str]:
+        return {one.name for one in self.values(table).values() if one.charset}
+
     def lock(self, tables: Sequence[str]) -> None:
         """Row by row and every gap between: unlike LOCK TABLES, this lets others go on reading."""
         for table in tables:
@@ -97,9 +97,8 @@ class MariaDbSide(MariaDbReader):
 
     def receive(self, table: str, into: str, columns: Sequence[str], passes: Mapping[str, Pass]) -> None:
         values = [self._source.values(table)[one] for one in columns]
-        passed = {one.name: passes[one.name] for one in values if one.name in passes and one.charset}
         with self._source.link.bytes(), self.link.bytes():
-            lines = mariadb_rows.read(self._source.link, table, values, (), passed)
+            lines = mariadb_rows.read(self._source.link, table, values, (), passes)
             mariadb_rows.write(self.link, into, columns, lines)
 
     def foreign_keys(self) -> list[ForeignKey]:
@@ -115,12 +114,20 @@ class MariaDbSide(MariaDbReader):
         content.check_references(self, plans, keys)
 
     def commit(self, mark: str) -> None:
-        self.do(f"INSERT INTO {MARKS} (id) VALUES ({text(mark)})")
+        self.do(f"INSERT INTO {MARKS} (id, made) VALUES ({text(mark)}, 1)")
         self.do("COMMIT")
 
 
-def has_mark(url: str, mark: str) -> bool:
+def settle(url: str, mark: str) -> bool:
+    """Writing the mark waits for who has written it and not committed yet, and stops who would write it later."""
     with connect(url) as link:
-        if not link.rows(f"SHOW TABLES LIKE {text(MARKS)}"):
-            return False
-        return bool(link.rows(f"SELECT 1 FROM {MARKS} WHERE id = {text(mark)}"))
+        _make_marks(link)
+        link.do(f"INSERT IGNORE INTO {MARKS} (id, made) VALUES ({text(mark)}, 0)")
+        return link.rows(f"SELECT made FROM {MARKS} WHERE id = {text(mark)}") == [("1",)]
+
+
+def _make_marks(link: Link) -> None:
+    link.do(
+        f"CREATE TABLE IF NOT EXISTS {MARKS} (id VARCHAR(200) PRIMARY KEY, made INTEGER NOT NULL, "
+        "at TIMESTAMP DEFAULT CURRENT_TIMESTAMP) ENGINE=InnoDB"
+    )

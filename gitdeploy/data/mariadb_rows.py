@@ -4,7 +4,8 @@ they are. Text and binary values are the very bytes that are stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from gitdeploy.data.content_side import Pass
 from gitdeploy.data.mariadb_link import Link, quoted
@@ -19,11 +20,10 @@ def read(
     table: str,
     columns: Sequence[Value],
     order: Sequence[str],
-    passes: dict[str, Pass] | None = None,
+    passes: Mapping[str, Pass] = MappingProxyType({}),
 ) -> Iterator[bytes]:
     """Lines without their ends, in the order of these columns. To be used within `link.bytes()`."""
-    passes = passes or {}
-    shown = ", ".join(_shown(one, one.name in passes) for one in columns)
+    shown = ", ".join(_shown(one, passes.get(one.name)) for one in columns)
     by = f" ORDER BY {', '.join(map(quoted, order))}" if order else ""
     writers = [_writer(one, passes.get(one.name)) for one in columns]
     for row in link.stream(f"SELECT {shown} FROM {quoted(table)}{by}"):
@@ -48,7 +48,9 @@ def write(link: Link, table: str, columns: Iterable[str], lines: Iterable[bytes]
 # Private
 
 
-def _shown(column: Value, passed: bool) -> str:
+def _shown(column: Value, passed: Pass | None) -> str:
+    if passed and passed.mask == "null":
+        return "NULL"
     return f"CONVERT({quoted(column.name)} USING utf8mb4)" if passed else column.exact
 
 
@@ -77,7 +79,7 @@ def _passing(passed: Pass) -> Callable[[str | bytes | None], bytes]:
     def literal(value: str | bytes | None) -> bytes:
         if value is None:
             return b"NULL"
-        after = passed(_encoded(value).decode("utf-8", "surrogateescape"))
+        after = passed.act(_encoded(value).decode("utf-8", "surrogateescape"))
         return b"NULL" if after is None else b"_utf8mb4" + _quoted(after.encode("utf-8", "surrogateescape"))
 
     return literal

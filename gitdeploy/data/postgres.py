@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,12 +15,11 @@ from psycopg import sql
 
 from gitdeploy import process
 from gitdeploy.data import content, postgres_content, postgres_schema
-from gitdeploy.data.content_plan import write_keys
 from gitdeploy.data.content_side import Wish
 from gitdeploy.data.engine import MARKS
 from gitdeploy.data.postgres_link import Connection, connect, identifier, told
 from gitdeploy.data.url import Url, parse
-from gitdeploy.domain.content import AS_IS, Rewriting, RowChange
+from gitdeploy.domain.content import RowChange
 from gitdeploy.domain.schema import Schema
 from gitdeploy.domain.snapshot import Count, Facts
 from gitdeploy.errors import Failed
@@ -48,24 +48,19 @@ class Postgres:
         command = ("pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--jobs", jobs)
         _tool(url, (*command, "--dbname", parse(url).name, str(folder)))
 
-    def move(
-        self,
-        source: str,
-        target: str,
-        tables: Sequence[str],
-        *,
-        base: Path | None,
-        mark: str,
-        overwrite: bool,
-        dry_run: bool,
-        rewriting: Rewriting = AS_IS,
-        remember: Path | None = None,
-    ) -> Mapping[str, RowChange]:
-        with postgres_content.opened(source, target) as side:
-            return content.move(side, tables, Wish(mark, base, overwrite, dry_run, rewriting, remember))
+    def shape(self, source: str, target: str) -> None:
+        with tempfile.NamedTemporaryFile() as file:
+            dump = ("pg_dump", "--format=custom", "--schema-only", "--no-owner", "--no-privileges")
+            _tool(source, (*dump, "--exclude-table", MARKS, "--file", file.name, parse(source).name))
+            restore = ("pg_restore", "--no-owner", "--no-privileges", "--exit-on-error")
+            _tool(target, (*restore, "--dbname", parse(target).name, file.name))
 
-    def has_mark(self, url: str, mark: str) -> bool:
-        return postgres_content.has_mark(url, mark)
+    def move(self, source: str, target: str, tables: Sequence[str], wish: Wish) -> Mapping[str, RowChange]:
+        with postgres_content.opened(source, target, wish.dry_run) as side:
+            return content.move(side, tables, wish)
+
+    def settle(self, url: str, mark: str) -> bool:
+        return postgres_content.settle(url, mark)
 
     def create(self, admin: str, name: str, password: str) -> str:
         with connect(admin) as connection:
@@ -81,6 +76,8 @@ class Postgres:
         with connect(admin) as connection:
             _drop(connection, name + suffix)
             if not suffix:
+                for beside in _beside(connection, name):
+                    _drop(connection, beside)
                 connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(parse(url).user)))
 
     def beside(self, admin: str, url: str, suffix: str) -> str:
@@ -103,6 +100,14 @@ class Postgres:
                 _move_away(connection, name, name + old)
             _rename(connection, name + new, name)
             _let_in(connection, name)
+
+    def put_back(self, admin: str, url: str, new: str, old: str) -> None:
+        if self.exists(admin, url, old):
+            self.swap(admin, url, old, new)
+        with connect(admin) as connection:  # who was killed may have left either of them closed
+            for one in (parse(url).name, parse(url).name + new):
+                if _is_there(connection, one):
+                    _let_in(connection, one)
 
     def exists(self, admin: str, url: str, suffix: str = "") -> bool:
         with connect(admin) as connection:
@@ -141,9 +146,6 @@ class PostgresInstant:
         )  # fmt: skip
         _tool(self._url, (*command, "--file", str(folder), parse(self._url).name))
 
-    def keys(self, tables: Sequence[str], folder: Path, keep: tuple[str, ...] = ()) -> None:
-        write_keys(postgres_content.PostgresReader(self._connection), tables, folder, keep)
-
 
 def count(connection: Connection, table: str) -> Count:
     line = sql.SQL("SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) FROM {} t")
@@ -175,6 +177,14 @@ def _knows(connection: Connection, catalog: str, column: str, name: str) -> bool
     line = sql.SQL("SELECT 1 FROM {} WHERE {} = %s").format(sql.Identifier(catalog), sql.Identifier(column))
     with told():
         return connection.execute(line, (name,)).fetchone() is not None
+
+
+def _beside(connection: Connection, name: str) -> list[str]:
+    with told():
+        found = connection.execute(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", (f"{name}__",)
+        )
+        return [str(one) for (one,) in found.fetchall()]
 
 
 def _move_away(connection: Connection, name: str, aside: str) -> None:

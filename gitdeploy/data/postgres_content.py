@@ -66,18 +66,16 @@ _CASCADES = ("c", "n", "d")
 
 
 @contextlib.contextmanager
-def opened(source: str, target: str) -> Iterator[PostgresSide]:
+def opened(source: str, target: str, dry_run: bool) -> Iterator[PostgresSide]:
     with connect(source) as there, connect(target) as here:
+        if not dry_run:
+            _make_marks(here)
         with told():
             for line in _SAME:
                 there.execute(line)
                 here.execute(line)
             there.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             here.execute("BEGIN")
-            here.execute(
-                f"CREATE TABLE IF NOT EXISTS {MARKS} "
-                "(id VARCHAR(200) PRIMARY KEY, at TIMESTAMPTZ DEFAULT CURRENT_TIMESTAMP)"
-            )
         yield PostgresSide(here, PostgresReader(there))
         here.rollback()  # leaving the connection would commit what was only tried
 
@@ -143,13 +141,15 @@ class PostgresSide(PostgresReader):
             for row in rows:
                 copy.write_row(row)
 
+    def texts(self, table: str) -> set[str]:
+        return {str(name) for (name,) in self.rows(_TEXTUAL, self.quoted(table))}
+
     def lock(self, tables: Sequence[str]) -> None:
         if tables:
             self.do(f"LOCK TABLE {', '.join(map(self.quoted, tables))} IN SHARE ROW EXCLUSIVE MODE")
 
     def receive(self, table: str, into: str, columns: Sequence[str], passes: Mapping[str, Pass]) -> None:
-        textual = {str(name) for (name,) in self.rows(_TEXTUAL, self.quoted(table))}
-        passed = [passes.get(one) if one in textual else None for one in columns]
+        passed = [passes.get(one) for one in columns]
         names = ", ".join(map(self.name, columns))
         out = f"COPY (SELECT {names} FROM {self.quoted(table)}) TO STDOUT"
         with (
@@ -166,7 +166,7 @@ class PostgresSide(PostgresReader):
             for row in source.rows():
                 target.write_row(
                     [
-                        one(value) if one and value is not None else value
+                        one.act(value) if one and value is not None else value
                         for one, value in zip(passed, row, strict=True)
                     ]
                 )
@@ -206,7 +206,7 @@ class PostgresSide(PostgresReader):
                     "WHERE greatest_key > s.last_value OR (greatest_key = s.last_value AND NOT s.is_called)"
                 )
         with told():
-            self.connection.execute(f"INSERT INTO {MARKS} (id) VALUES (%s)".encode(), (mark,))
+            self.connection.execute(f"INSERT INTO {MARKS} (id, made) VALUES (%s, 1)".encode(), (mark,))
             self.connection.execute("COMMIT")
 
     def _would_cascade(self, plans: Sequence[Plan]) -> bool:
@@ -270,10 +270,19 @@ class PostgresSide(PostgresReader):
                 raise content.refers_to_nothing(child, name, parent) from error
 
 
-def has_mark(url: str, mark: str) -> bool:
-    with connect(url) as connection, told():
-        found = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (MARKS,)).fetchone()
-        if not found or not found[0]:
-            return False
-        line = f"SELECT 1 FROM {MARKS} WHERE id = %s".encode()
-        return connection.execute(line, (mark,)).fetchone() is not None
+def settle(url: str, mark: str) -> bool:
+    """Writing the mark waits for who has written it and not committed yet, and stops who would write it later."""
+    with connect(url) as connection:
+        _make_marks(connection)
+        with told():
+            given = f"INSERT INTO {MARKS} (id, made) VALUES (%s, 0) ON CONFLICT (id) DO NOTHING"
+            connection.execute(given.encode(), (mark,))
+            found = connection.execute(f"SELECT made FROM {MARKS} WHERE id = %s".encode(), (mark,)).fetchone()
+    return bool(found and found[0])
+
+
+def _make_marks(connection: Connection) -> None:
+    line = f"""CREATE TABLE IF NOT EXISTS {MARKS}
+        (id VARCHAR(200) PRIMARY KEY, made INTEGER NOT NULL, at TIMESTAMPTZ DEFAULT CURRENT_TIMESTAMP)"""
+    with told(), contextlib.suppress(psycopg.errors.UniqueViolation):  # somebody else has just made it
+        connection.execute(line.encode())

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gitdeploy.data import content, sqlite_content
-from gitdeploy.data.content_plan import write_keys
 from gitdeploy.data.content_side import Wish
 from gitdeploy.data.engine import MARKS
-from gitdeploy.data.sqlite_link import connect, count, read_schema, told
+from gitdeploy.data.sqlite_link import connect, count, read_schema, shape_of, told
 from gitdeploy.data.url import parse
-from gitdeploy.domain.content import AS_IS, Rewriting, RowChange
+from gitdeploy.domain.content import RowChange
 from gitdeploy.domain.schema import Schema
 from gitdeploy.domain.snapshot import Facts
 from gitdeploy.user import User, files_as
@@ -49,25 +49,23 @@ class Sqlite:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / FILE, target)
 
-    def move(
-        self,
-        source: str,
-        target: str,
-        tables: Sequence[str],
-        *,
-        base: Path | None,
-        mark: str,
-        overwrite: bool,
-        dry_run: bool,
-        rewriting: Rewriting = AS_IS,
-        remember: Path | None = None,
-    ) -> Mapping[str, RowChange]:
-        with sqlite_content.opened(source, target, self._user) as side:
-            return content.move(side, tables, Wish(mark, base, overwrite, dry_run, rewriting, remember))
+    def shape(self, source: str, target: str) -> None:
+        with files_as(self._user), connect(source) as there, told():
+            lines = shape_of(there)
+            file = parse(target).path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644))
+            with connect(target) as here:
+                for line in lines:
+                    here.execute(line)
 
-    def has_mark(self, url: str, mark: str) -> bool:
+    def move(self, source: str, target: str, tables: Sequence[str], wish: Wish) -> Mapping[str, RowChange]:
+        with sqlite_content.opened(source, target, self._user) as side:
+            return content.move(side, tables, wish)
+
+    def settle(self, url: str, mark: str) -> bool:
         with files_as(self._user):
-            return sqlite_content.has_mark(url, mark)
+            return sqlite_content.settle(url, mark)
 
 
 class SqliteInstant:
@@ -89,7 +87,3 @@ class SqliteInstant:
             copy.execute(f"DROP TABLE IF EXISTS {MARKS}")
         self._connection.execute("COMMIT")
         self._connection = self._opened.enter_context(connect(f"sqlite:///{file}"))
-
-    def keys(self, tables: Sequence[str], folder: Path, keep: tuple[str, ...] = ()) -> None:
-        shape = read_schema(self._connection)
-        write_keys(sqlite_content.SqliteReader(self._connection, shape), tables, folder, keep)

@@ -32,10 +32,7 @@ def opened(source: str, target: str, user: User | None) -> Iterator[SqliteSide]:
             connection.execute(f"ATTACH {_text(place(parse(source).path))} AS {_SOURCE}")
             connection.execute("PRAGMA foreign_keys = OFF")
             connection.execute("BEGIN")
-            connection.execute(
-                f"CREATE TABLE IF NOT EXISTS main.{MARKS} "
-                "(id VARCHAR(200) PRIMARY KEY, at TIMESTAMP DEFAULT CURRENT_TIMESTAMP)"
-            )
+            _make_marks(connection)
             # A lock on the target alone: others go on writing to the source.
             connection.execute(f"DELETE FROM main.{MARKS} WHERE 1 = 0")
             connection.execute(f"SELECT COUNT(*) FROM {_SOURCE}.sqlite_master").fetchone()
@@ -98,12 +95,19 @@ class SqliteSide(SqliteReader):
         with told():
             self._connection.executemany(f"INSERT INTO {name} VALUES (?, ?)", rows)
 
+    def texts(self, table: str) -> list[str]:
+        """Any column may."""
+        return self.columns(table)
+
     def lock(self, tables: Sequence[str]) -> None:
         """Nothing to do: there is one writer of the whole database, and that is this one."""
 
     def receive(self, table: str, into: str, columns: Sequence[str], passes: Mapping[str, Pass]) -> None:
         def passed(column: str, value: Any) -> Any:
-            return passes[column](value) if isinstance(value, str) else value
+            one = passes[column]
+            if value is None or not (isinstance(value, str) or one.mask):
+                return value
+            return one.act(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
 
         self._connection.create_function("gitdeploy_pass", 2, passed)
         shown = ", ".join(
@@ -145,15 +149,17 @@ class SqliteSide(SqliteReader):
             self.do(text)
 
     def commit(self, mark: str) -> None:
-        self.do(f"INSERT INTO {MARKS} (id) VALUES ({_text(mark)})")
+        self.do(f"INSERT INTO main.{MARKS} (id, made) VALUES ({_text(mark)}, 1)")
         self.do("COMMIT")
 
 
-def has_mark(url: str, mark: str) -> bool:
+def settle(url: str, mark: str) -> bool:
+    """What was not committed by who has died is taken back by opening the file."""
     with connect(url) as connection, told():
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (MARKS,)).fetchone():
-            return False
-        return bool(connection.execute(f"SELECT 1 FROM {MARKS} WHERE id = ?", (mark,)).fetchone())
+        _make_marks(connection)
+        connection.execute(f"INSERT OR IGNORE INTO {MARKS} (id, made) VALUES (?, 0)", (mark,))
+        found = connection.execute(f"SELECT made FROM {MARKS} WHERE id = ?", (mark,)).fetchone()
+    return bool(found[0])
 
 
 # Private
@@ -165,3 +171,10 @@ def _digest(*values: Any) -> str:
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
+
+
+def _make_marks(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS main.{MARKS} "
+        "(id VARCHAR(200) PRIMARY KEY, made INTEGER NOT NULL, at TIMESTAMP DEFAULT CURRENT_TIMESTAMP)"
+    )

@@ -78,6 +78,16 @@ def read_schema(connection: sqlite3.Connection) -> Schema:
     return Schema(tables, others)
 
 
+def shape_of(connection: sqlite3.Connection) -> list[str]:
+    """The lines that make a database of the same shape. What a virtual table keeps its rows in comes with it."""
+    shadows = {row[1] for row in connection.execute("PRAGMA main.table_list") if row[2] == "shadow"}
+    found = connection.execute(
+        "SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+        "ORDER BY type <> 'table', type = 'trigger'"
+    )
+    return [line for table, line in found if table not in shadows and table != MARKS]
+
+
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 

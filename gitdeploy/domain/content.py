@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 from gitdeploy.domain.globs import matches
 from gitdeploy.domain.schema import Table
@@ -16,17 +17,23 @@ NAMED = 20  # conflicts that are told one by one
 @dataclass(frozen=True)
 class RowChange:
     """How many rows of one table came, changed and went. `conflicts` are rows that both sides have changed, as
-    `posts id=7`, at most `NAMED` of them.
+    `posts id=7`; `kept` counts those that only the target has, which stay, and `kept_rows` names them. Of either at
+    most `NAMED` are named.
     """
 
     added: int = 0
     changed: int = 0
     removed: int = 0
     conflicts: tuple[str, ...] = ()
+    kept: int = 0
+    kept_rows: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         return not (self.added or self.changed or self.removed)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)

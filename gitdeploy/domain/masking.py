@@ -24,7 +24,7 @@ _LAST = (
 def masker(kind: str, key: bytes) -> Callable[[str], str | None]:
     """Null stays null and what is empty stays empty. Raises Invalid for a kind that there is not."""
     if kind not in _KINDS:
-        raise Invalid(f"There is no mask {kind[:40]!r}.", f"One of: {', '.join(_KINDS)}.")
+        raise Invalid(f"There is no mask {kind[:40]!r}.", f"One of: {', '.join(MASKS)}.")
     make = _KINDS[kind]
     return lambda value: make(_digest(value, key), value) if value else value
 
@@ -69,3 +69,5 @@ def _letter(char: str, byte: int) -> str:
 _KINDS: dict[str, Callable[[bytes, str], str | None]] = {
     "email": _email, "name": _name, "null": _null, "text": _text, "hash": _hash,
 }  # fmt: skip
+
+MASKS = tuple(_KINDS)

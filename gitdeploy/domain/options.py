@@ -21,10 +21,10 @@ _FLAGS = (
     "resume",
     "snapshot",
     "force-schema",
+    "overwrite",
     "rehearse",
 )
-_VALUES = ("reason", "env", "config", "at", "rehearsal", "ticket")
-_LATER = ("only",)
+_VALUES = ("reason", "env", "config", "at", "only", "rehearsal", "ticket")
 CONFIGS = ("now", "then")
 
 
@@ -34,6 +34,7 @@ class Options:
     env: str = ""
     config: str = ""
     at: str = ""
+    only: str = ""
     wait: bool = False
     detach: bool = False
     cancel_on_hangup: bool = False
@@ -43,6 +44,7 @@ class Options:
     resume: bool = False
     snapshot: bool = False
     force_schema: bool = False
+    overwrite: bool = False
     rehearse: bool = False
     rehearsal: str = ""
     ticket: str = ""
@@ -64,8 +66,6 @@ def parse(pushed: Iterable[str]) -> Options:
             said[name.replace("-", "_")] = True
         elif name in _VALUES:
             said[name] = _value(name, value)
-        elif name in _LATER:
-            raise Invalid(f"The push option {name} is not available in this version.", "Push without it.")
         else:
             raise Invalid(f"Unknown push option {name[:80]!r}.", _nearest(name))
     options = Options(**said)

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.errors import GitdeployError, Invalid, Refused
 
-ORDERS = ("rollback", "promote", "redeploy", "cancel", "snapshot", "restore", "cutover", "approve", "reject")
-RESERVED = ("clone", "pin", "live", "releases")
+ORDERS = (
+    "rollback", "promote", "redeploy", "cancel", "snapshot", "restore", "clone", "cutover", "approve", "reject",
+)  # fmt: skip
+RESERVED = ("pin", "live", "releases")
 WRITTEN_BY_US = ("refs/live/", "refs/releases/", "refs/notes/", "refs/schedules/")
 ZERO = "0" * 40
 
@@ -122,7 +124,7 @@ def _split(ref: str) -> tuple[str, str]:
 
 _EXAMPLES = {
     "rollback": "previous", "cancel": "<build>", "snapshot": "production", "restore": "<snapshot>",
-    "cutover": "<preview>", "approve": "<cutover>", "reject": "<cutover>",
+    "clone": "production/staging", "cutover": "<preview>", "approve": "<cutover>", "reject": "<cutover>",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitdeploy.domain import crontab, units
+from gitdeploy.domain.masking import MASKS
 from gitdeploy.domain.rehearsal import VERBS
 from gitdeploy.errors import GitdeployError, Invalid
 
@@ -148,6 +149,18 @@ def _cron(value: object) -> str:
     return crontab.parse(_text(value))
 
 
+def _mask(value: object) -> str:
+    if value not in MASKS:
+        raise ValueError
+    return str(value)
+
+
+def _replaced(value: object) -> dict[str, str]:
+    """By environment; a text alone is for all of them."""
+    found = value if isinstance(value, dict) else {"*": value}
+    return {env: _matching(r"[^\x00-\x1f]{1,200}", one) for env, one in found.items()}
+
+
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
@@ -177,6 +190,13 @@ folders = Kind(
     lambda value: tuple(dict.fromkeys(_below(item) for item in _list(value))),
 )
 globs = names("list of patterns", 'should be a list of patterns such as ["src/**"]', r"[^\x00-\x1f]{1,200}")
+globs_if_said = Kind(globs.word, globs.should, lambda value: None if value is None else globs.read(value))
+mask = Kind("mask", f"should be a mask: {', '.join(MASKS)}", _mask)
+replaced = Kind(
+    "text or table",
+    'should be a text, or a table such as { staging = "staging.example.org", preview = "{host}" }',
+    _replaced,
+)
 variables = names(
     "list of names", 'should be a list of variable names such as ["API_URL"]', r"[A-Za-z_][A-Za-z0-9_]{0,99}"
 )

@@ -21,9 +21,9 @@ def key(kind: Kind, default: object, help: str, *, later: str = "") -> Any:
     return field(default=kind.parse(default), metadata={"kind": kind, "help": help, "later": later})
 
 
-def names(help: str, *, later: str = "") -> Any:
+def names(help: str, *, later: str = "", word: str = "table of lists") -> Any:
     """A table whose keys the site chooses."""
-    return field(default_factory=dict, metadata={"kind": None, "help": help, "later": later})
+    return field(default_factory=dict, metadata={"kind": None, "help": help, "later": later, "word": word})
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,7 @@ class Preview:
     data: str = key(
         kinds.preview_data,
         "none",
-        'What its database starts with: "none", "clone" or a snapshot.',
-        later="data",
+        'What a new one starts with: "none", "clone" (production now, masked) or a snapshot of it.',
     )
 
 
@@ -134,9 +133,26 @@ class Data:
 @dataclass(frozen=True)
 class Content:
     about: ClassVar[str] = "What moves when content is cloned or promoted, and what never does."
-    later: ClassVar[str] = "data"
-    never: tuple[str, ...] = key(kinds.globs, [], "Tables and files that no verb may move.")
+    never: tuple[str, ...] | None = key(
+        kinds.globs_if_said,
+        None,
+        "Tables and files that no move takes along; production asks for it.",
+    )
+    replace_columns: tuple[str, ...] = key(
+        kinds.globs, ["**"], "Columns in which addresses are replaced, as table.column."
+    )
     groups: Mapping[str, tuple[str, ...]] = names("Tables and files that move together, by name.")
+    mask: Mapping[str, str] = names(
+        "Columns of personal data, which leave production masked: email, name, hash, text or null.",
+        word="table of masks",
+    )
+    replace: Mapping[str, Mapping[str, str]] = names(
+        "What production's addresses are called elsewhere; {host} is a place's own.", word="table of tables"
+    )
+
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        return self.never or ()
 
 
 @dataclass(frozen=True)

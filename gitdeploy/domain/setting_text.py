@@ -19,7 +19,10 @@ EXAMPLES = {
         'console = "python manage.py shell"',
     ),
     "environments": ("[environments.staging]", 'branch = "staging"'),
+    "content.never": ('never = ["form_submissions", "analytics_*", "sessions"]',),
     "content.groups": ('blog = ["posts", "uploads/blog/**"]',),
+    "content.mask": ('"users.email" = "email"', '"orders.phone" = "text"'),
+    "content.replace": ('"shop.example.org" = { staging = "staging.example.org", preview = "{host}" }',),
     "cron": ('"0 2 * * *" = "python manage.py clearsessions"',),
 }
 _MEMBERS: dict[str, type[Any]] = {"processes": Process, "environments": Environment}
@@ -52,7 +55,9 @@ def _sample_section(section: Field[Any]) -> Iterator[str]:
     yield f"[{section.name}]"
     for one in fields(default):
         yield f"# {one.metadata['help']}{_note(one)}"
-        if one.metadata["kind"] is not None:
+        if getattr(default, one.name) is None:
+            yield f"# Example: {EXAMPLES[f'{section.name}.{one.name}'][0]}"
+        elif one.metadata["kind"] is not None:
             yield f"#{one.name} = {_default(default, one)}"
         else:
             yield f"# Example: [{section.name}.{one.name}]"
@@ -75,8 +80,9 @@ def _table(section: Field[Any]) -> Iterator[str]:
         for one in fields(holder):
             required = section.name in _MEMBERS and one.name in ("command", "branch")
             kind = one.metadata["kind"]
-            word = kind.word if kind else "table of lists"
-            value = "required" if required else f"`{_default(holder, one)}`" if kind else ""
+            word = kind.word if kind else one.metadata["word"]
+            given = kind and getattr(holder, one.name) is not None
+            value = "required" if required else f"`{_default(holder, one)}`" if given else ""
             yield f"| `{one.name}` | {word} | {value} | {one.metadata['help']}{_note(one)} |"
         yield ""
 

@@ -127,12 +127,22 @@ class _Reader:
         return self._section(Environment(), path, value)
 
     def _content(self) -> Content:
-        groups = self._named(
-            ("content", "groups"),
-            lambda path, value: self._value(path, kinds.globs, value) or (),
-            r"[^/\x00-\x1f]{1,60}",
-        )
-        return replace(self._section(Content(), ("content",)), groups=groups)
+        def table(name: str, kind: Kind, pattern: str) -> dict[str, Any]:
+            return self._named(("content", name), lambda path, value: self._value(path, kind, value), pattern)
+
+        groups = table("groups", kinds.globs, r"[^/,\x00-\x1f]{1,60}")
+        mask = table("mask", kinds.mask, r"[^\x00-\x1f]{1,200}")
+        replaced = table("replace", kinds.replaced, r"[^\x00-\x1f]{1,200}")
+        section = replace(self._section(Content(), ("content",)), groups=groups, mask=mask, replace=replaced)
+        for name, one in replaced.items():
+            for env, other in (one or {}).items():
+                if any(
+                    env in (its or {}) and its[env] == other for key, its in replaced.items() if key < name
+                ):
+                    self._refuse(
+                        ("content", "replace", name), f"should not become {other!r}, as another does"
+                    )
+        return section
 
     def _cron(self) -> dict[str, str]:
         found = {}

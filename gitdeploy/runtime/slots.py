@@ -8,6 +8,8 @@
     sites/<site>/<env>/slots/<slot>/no-web                       or this empty file: there will never be one
     sites/<site>/<env>/slots/<slot>/left                         since when it has been followed by another
     sites/<site>/<env>/data/<number>/                            what its apps keep; a release names the number
+    sites/<site>/<env>/moves/<id>/                               content on its way in, closed to programs
+    sites/<site>/<env>/bases/<number>/                           what production held when it was made this data
     sites/<site>/<env>/allow.json, maintenance.json, password    the gate before it (runtime/edge/gate.py)
 
 A slot is prepared under another name and renamed, so it is whole before it can be seen, and what it serves never
@@ -58,6 +60,14 @@ class Environment:
     def data_folder(self, number: int) -> Path:
         """What the processes of an environment may write to, and find again in the next release."""
         return self.folder / "data" / str(number)
+
+    def moves_folder(self) -> Path:
+        """Where content lies that is on its way in, a folder for each move."""
+        return self.folder / "moves"
+
+    def base_folder(self, number: int) -> Path:
+        """What production held when it and this data folder, with the databases that go with it, were the same."""
+        return self.folder / "bases" / str(number)
 
     def prepare(self, slot: str, root: Path, rules: Rules) -> None:
         """Make `slot` serve the folder `root` (within the home) by `rules`; durable when it returns.

@@ -14,29 +14,30 @@ from gitdeploy.data import capture
 from gitdeploy.data.capture import Source
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.environment import Environment
-from gitdeploy.domain.release import Release
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.domain.switch import OPEN, RETIRING
 from gitdeploy.errors import GitdeployError, NotProven
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import exchange, slot, snapshot
+from gitdeploy.service import database, exchange, slot, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import CLOSED, Held
 from gitdeploy.service.exchange import Exchange
+from gitdeploy.service.journal import live_release
+from gitdeploy.service.slot import FIRST
 
 log = logging.getLogger("gitdeploy.beside")
 
 
 @contextlib.contextmanager
 def prepared(
-    ctx: Context, env: Environment, live: Release, held: Sequence[Held], filled: str = ""
+    ctx: Context, env: Environment, data: int, held: Sequence[Held], filled: str = ""
 ) -> Iterator[Exchange]:
-    """Room for other data, `filled` from the snapshot of that name. What has not come to be used at the end is removed.
-    Call it holding the lane's `data`.
+    """Room for other data than that of the folder `data`, `filled` from the snapshot of that name. What has not come to
+    be used at the end is removed. Call it holding the lane's `data`.
     """
-    above = slot.data_folder(ctx, env, live.data).parent
+    above = slot.data_folder(ctx, env, data).parent
     number = 1 + max(int(one.name) for one in above.iterdir() if one.name.isdigit())
-    brings = exchange.of(number, live.data, held, filled)
+    brings = exchange.of(number, data, held, filled)
     mine = (env.site, env.name, number)
     ctx.preparing.add(mine)
     try:
@@ -82,11 +83,12 @@ def sweep(ctx: Context, env: Environment) -> None:
     numbers = [int(one.name) for one in above.iterdir() if one.name.isdigit()] if above.is_dir() else []
     if len(numbers) < 2:
         return
-    live, held = snapshot.kept(ctx, env)
+    live = live_release(ctx, env.site, env.name)
+    data, held = (live.data, snapshot.kept(ctx, env)[1]) if live else (FIRST, database.made(ctx, env))
     for number in numbers:
-        if number not in _used(ctx, env) and (env.site, env.name, number) not in ctx.preparing:
+        if number not in {data, *_used(ctx, env)} and (env.site, env.name, number) not in ctx.preparing:
             log.warning("%s %s: removing what was prepared as %d", env.site, env.name, number)
-            _drop(ctx, env, exchange.of(number, live.data, held))
+            _drop(ctx, env, exchange.of(number, data, held))
 
 
 # Private

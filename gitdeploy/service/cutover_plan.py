@@ -17,7 +17,8 @@ from gitdeploy.domain.schema import difference
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Facts, Snapshot
 from gitdeploy.errors import Refused
-from gitdeploy.service import database, exchange, history, slot, snapshot
+from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import base, database, exchange, history, slot, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import Held
 from gitdeploy.service.teller import Teller
@@ -54,6 +55,12 @@ def sides(ctx: Context, site: Site, name: str) -> Sides:
     production = history.environment_of(ctx, site, PRODUCTION)
     live, held = snapshot.kept(ctx, production)
     shown, its = snapshot.kept(ctx, preview)
+    known = base.read(Place(ctx.home, site.name, preview.folder).base_folder(shown.data))
+    if known is not None and known.masked:
+        raise Refused(
+            f"The preview {preview.name} holds personal data masked: {', '.join(known.masked)}.",
+            f"Take its content without that: gitdeploy clone {site.name} --from {preview.name} --to production",
+        )
     mine, other = {one.name for one in held}, {one.name for one in its}
     if live.serves != "app" or shown.serves != "app" or not snapshot.keeps(ctx, production):
         raise Refused(f"Production of {site.name} keeps no data that a preview could replace.", "Promote it.")
@@ -83,8 +90,8 @@ def loss(ctx: Context, both: Sides, now: Mapping[str, Facts], its: Mapping[str, 
     the preview was filled from, None where it was not; `tables` has by `database/table` the rows then and now. Without
     a snapshot the rows of the preview stand for those of then.
     """
-    base = _base(ctx, both)
-    then = base.facts if base else its
+    filled = _base(ctx, both)
+    then = filled.facts if filled else its
     tables = {
         f"{name}/{table}": [then[name].tables[table].rows if table in then[name].tables else 0, count.rows]
         for name, facts in now.items()
@@ -92,7 +99,7 @@ def loss(ctx: Context, both: Sides, now: Mapping[str, Facts], its: Mapping[str, 
         for table, count in facts.tables.items()
         if then[name].tables.get(table) != count
     }
-    return {"since": base.name if base else None, "tables": tables}
+    return {"since": filled.name if filled else None, "tables": tables}
 
 
 def say_loss(found: Mapping[str, Any], teller: Teller) -> None:

@@ -78,14 +78,27 @@ def told(held: Iterable[Held]) -> dict[str, str]:
     return {variable: one.url for one in found for variable in variables[one.name]}
 
 
-def remove(ctx: Context, env: Environment) -> None:
-    """Remove what was made for an environment. What cannot be reached now is said in the log, and stays."""
-    for row in ctx.ledger.databases.where(site=env.site, env=env.name):
+def made(ctx: Context, env: Environment) -> list[Held]:
+    """Those that gitdeploy made for an environment in a server."""
+    rows = ctx.ledger.databases.where(site=env.site, env=env.name)
+    return [Held(row.name, _open(ctx, row), _admin(ctx, row.name)) for row in rows]
+
+
+def remove(ctx: Context, site: str, env: str) -> None:
+    """Remove what was made for an environment that is no more, with its role and all that stands beside it. What cannot
+    be reached now is said in the log, and tried again by `remove_orphans`.
+    """
+    for row in ctx.ledger.databases.where(site=site, env=env):
         try:
-            SERVERS[names.engine(row.name)].remove(_admin(ctx, row.name), _open(ctx, row))
-        except (GitdeployError, KeyError) as error:
-            log.error("%s %s: its database %s is not removed: %s", env.site, env.name, row.name, error)
-        ctx.ledger.databases.remove(row)
+            _remove(ctx, row)
+        except GitdeployError as error:
+            log.error("%s %s: its database %s is not removed: %s", site, env, row.name, error.message)
+
+
+def remove_orphans(ctx: Context) -> None:
+    for row in ctx.ledger.databases.where():
+        if ctx.ledger.environments.get(row.site, row.env) is None:
+            remove(ctx, row.site, row.env)
 
 
 def shapes(held: Iterable[Held]) -> dict[str, Schema]:
@@ -131,6 +144,9 @@ def _held(
         folder = Place(ctx.home, env.site, env.folder).data_folder(data)
         return Held(name, f"sqlite:///{folder.resolve() / names.path(name)}", "")
     row = ctx.ledger.databases.get(env.site, env.name, name)
+    if row is not None and row.created_at < env.created_at:  # of one that had this name before
+        _remove(ctx, row)
+        row = None
     if row is None:
         row = _make(ctx, env, name)
     return Held(name, _open(ctx, row), _admin(ctx, name))
@@ -164,6 +180,13 @@ def _make(ctx: Context, env: Environment, name: str) -> Database:
                 env.site, env.name, name, ctx.vault.seal(url.encode(), _about(env.name, name)), clock.now()
             )
         )
+
+
+def _remove(ctx: Context, row: Database) -> None:
+    SERVERS[names.engine(row.name)].remove(_admin(ctx, row.name), _open(ctx, row))
+    with ctx.ledger.atomic():
+        ctx.event("database.removed", actor="", site=row.site, env=row.env, subject=row.name)
+        ctx.ledger.databases.remove(row)
 
 
 def _open(ctx: Context, row: Database) -> str:

@@ -35,6 +35,11 @@ def look(ctx: Context) -> None:
 def finish(ctx: Context) -> None:
     """At start: what was under way is settled by the journal of its switch, and not begun again."""
     for one in ctx.ledger.schedules.where(state="running"):
+        if one.verb == "clone":
+            made = ctx.ledger.moves.one(site=one.site, target=one.env, state="completed", order="id DESC")
+            done = made is not None and made.created_at > one.at and made.reason == _reason(one)
+            schedule.end(ctx, one, *(("done", "done") if done else ("refused", "interrupted")))
+            continue
         live = live_release(ctx, one.site, one.env)
         done = live is not None and live.number > one.live and live.reason == _reason(one)
         schedule.end(

@@ -7,7 +7,7 @@ import json
 import re
 
 from gitdeploy.domain import options as push_options
-from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.environment import KINDS, Environment
 from gitdeploy.domain.names import PRODUCTION, host, slug
 from gitdeploy.domain.options import Options
 from gitdeploy.domain.push import PendingPush
@@ -18,7 +18,7 @@ from gitdeploy.errors import Busy, Failed, NotFound
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import bad_commits, policy, serving, slot
+from gitdeploy.service import bad_commits, database, policy, preview_data, serving, slot
 from gitdeploy.service import build as builds
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
@@ -115,11 +115,16 @@ def tear_down(ctx: Context, env: Environment, *, actor: str) -> None:
         site=env.site, ref=f"refs/heads/{env.branch}", state=("queued", "building")
     ):
         ctx.queue.cancel(open_build.id, f"{env.branch} was removed", own_reason=True)
-    with ctx.lanes.of(env.site, env.name).switch.hold("its removal", Teller(), lambda: False):
+    lane = ctx.lanes.of(env.site, env.name)
+    with (
+        lane.data.hold("its removal", Teller(), lambda: False),
+        lane.switch.hold("its removal", Teller(), lambda: False),
+    ):
         Routes(ctx.home).remove(host(env.site, ctx.server.domain, label=env.label))
         Place(ctx.home, env.site, env.folder).clear()
         slot.end(ctx, env)
         Place(ctx.home, env.site, env.folder).remove()
+        database.remove(ctx, env.site, env.name)
         repository = ctx.repository(env.site)
         if live_ref := repository.ref(f"refs/live/{env.folder}"):
             with RefTransaction(repository, [_gone(f"refs/live/{env.folder}", live_ref)]) as refs:
@@ -135,9 +140,19 @@ def tear_down(ctx: Context, env: Environment, *, actor: str) -> None:
             ctx.event("preview.removed", actor=actor, site=env.site, env=env.name)
 
 
-def listing(ctx: Context, site: Site, kind: str = "") -> list[Environment]:
-    rows = ctx.ledger.environments.where(site=site.name, order="created_at DESC")
-    return [one for one in rows if not kind or one.kind == kind]
+def listing(ctx: Context, site: Site, kind: str | tuple[str, ...] = "") -> list[Environment]:
+    """Newest first, all of them or those of a kind."""
+    kinds = (kind if isinstance(kind, tuple) else (kind,)) if kind else KINDS
+    return ctx.ledger.environments.where(site=site.name, kind=kinds, order="created_at DESC")
+
+
+def by_name(
+    ctx: Context, site: Site, kind: str | tuple[str, ...], *, after: str = "", limit: int = 50
+) -> list[Environment]:
+    """Those of a kind in the order of their names, beginning after the name `after`."""
+    return ctx.ledger.environments.where(
+        site=site.name, kind=kind, order="name", limit=limit, sql="name > ?", given=(after,)
+    )
 
 
 def extend(ctx: Context, actor: Actor, site: Site, branch: str, seconds: int) -> Environment:
@@ -181,6 +196,8 @@ def _build_and_show(
         teller.detail("a newer push to the branch came meanwhile, so this build is not shown")
         return
     serving.say_artifact(ctx, made.build, made.reused, teller)
+
+    preview_data.fill(ctx, env, made.build, pending.actor, teller)
 
     def still() -> None:
         if own is not None:

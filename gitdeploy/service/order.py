@@ -1,5 +1,6 @@
 """Command refs: `rollback/r41`, `promote/<build>`, `redeploy/r41`, `cancel/<build>`, `snapshot/<env>`,
-`restore/<snapshot>`, `cutover/<preview>`, `approve/<cutover>`, `reject/<cutover>`, as pushed by git.
+`restore/<snapshot>`, `clone/<env>/<env>`, `cutover/<preview>`, `approve/<cutover>`, `reject/<cutover>`, as pushed by
+git.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gitdeploy.domain import target as targets
+from gitdeploy.domain.move import Chosen
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.options import Options
 from gitdeploy.domain.refs import ZERO as NOTHING
@@ -24,17 +26,19 @@ from gitdeploy.service import (
     cutover_plan,
     cutover_run,
     history,
+    move,
     release,
     restore,
     schedule,
     snapshot,
 )
 from gitdeploy.service.context import Context
+from gitdeploy.service.move_end import Source
 from gitdeploy.service.release import Ask, DryRun
 from gitdeploy.service.teller import Teller
 
 SCHEDULE, CUTOVER = "sch_", "cut_"
-_OF_DEVELOPERS = ("cancel", "snapshot", "restore", "cutover", "approve", "reject")
+_OF_DEVELOPERS = ("cancel", "snapshot", "restore", "clone", "cutover", "approve", "reject")
 """What these may do where is decided by the verb itself."""
 _REHEARSED = ("promote", "redeploy", "rollback", "restore", "cutover")
 
@@ -49,6 +53,8 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
         raise Invalid(f"{verb}/{target} is carried out at once.", "Push it without -o at.")
     if options.config and verb != "rollback":
         raise Invalid("Only a rollback chooses its configuration.", "Push without -o config.")
+    if options.env and verb == "clone":
+        raise Invalid("clone/<from>/<to> names both environments.", "Push without -o env.")
     if (options.rehearse or options.rehearsal) and verb not in _REHEARSED:
         raise Invalid(f"{verb}/{target} is not rehearsed.", "Push it without -o rehearse and -o rehearsal.")
     if options.ticket and verb not in ("cutover", "approve"):
@@ -61,8 +67,14 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
         case "snapshot":
             history.environment_of(ctx, site, target)
         case "restore":
-            env = history.environment_of(ctx, site, options.env or snapshot.find(ctx, site, target).env)
-            restore.allow(actor, site, env, confirmed=bool(options.reason), rehearsed=options.rehearse)
+            taken = snapshot.find(ctx, site, target)
+            env = history.environment_of(ctx, site, options.env or taken.env)
+            restore.allow(
+                ctx, actor, site, env, taken, confirmed=bool(options.reason), rehearsed=options.rehearse
+            )
+        case "clone":
+            _, into = move.between(ctx, site, target)
+            move.allow(actor, site, into, confirmed=bool(options.reason), dry_run=options.dry_run)
         case "rollback" | "promote" | "redeploy":
             targets.parse(target)
             history.environment_of(ctx, site, options.env)
@@ -100,6 +112,10 @@ def carry_out(
         case "restore":
             taken = snapshot.find(ctx, site, target)
             made = restore.restore(ctx, replace(ask, env=options.env or taken.env), taken)
+        case "clone":
+            source, into = move.between(ctx, site, target)
+            _clone(ctx, replace(ask, env=into.name), source, options)
+            return None
         case "cutover":
             found = _cutover(ctx, actor, ask, target, options)
             if found is None:
@@ -154,5 +170,21 @@ def file(
         carry_out(ctx, actor, site, verb, target, replace(options, at="", dry_run=True), teller, gone)
     if options.dry_run:
         raise release.DryRun(release.DRY_RUN)
-    env = history.environment_of(ctx, site, options.env).name
-    return schedule.file(ctx, actor, site, verb, target, options, teller, env=env)
+    into = (
+        move.between(ctx, site, target)[1]
+        if verb == "clone"
+        else history.environment_of(ctx, site, options.env)
+    )
+    return schedule.file(ctx, actor, site, verb, target, options, teller, env=into.name)
+
+
+# Private
+
+
+def _clone(ctx: Context, ask: release.Ask, source: Source, options: Options) -> None:
+    only = (one.strip() for one in options.only.split(","))
+    chosen = Chosen.of(False, False, (one for one in only if one), options.overwrite)
+    if ask.dry_run:
+        move.compare(ctx, ask, source, chosen)
+        raise release.DryRun(release.DRY_RUN)
+    move.clone(ctx, ask, source, chosen)

@@ -138,6 +138,7 @@ def _allow(
     ctx: Context, push: Push, options: Options, settings: Settings, update: Update, what: Meaning
 ) -> None:
     """Every cheap reason to refuse one ref."""
+    _refuse_options_of_clone(options, what)
     site, actor = push.site.name, push.actor
     match what:
         case Denied(reason):
@@ -273,6 +274,12 @@ def _refuse_options(options: Options, env: str) -> None:
                 f"-o {flag} contradicts the gate: the branch of {env} moves only once its release is live.",
                 f"Push without it, or set gate = false for {env} in gitdeploy.toml.",
             )
+
+
+def _refuse_options_of_clone(options: Options, what: Meaning) -> None:
+    for name, value in (("only", options.only), ("overwrite", options.overwrite)):
+        if value and not (isinstance(what, Order) and what.verb == "clone"):
+            raise Invalid(f"-o {name} is for clone/<from>/<to> alone.", f"Push without -o {name}.")
 
 
 def _refuse_unreadable_names(ref: str) -> None:

@@ -27,10 +27,13 @@ from gitdeploy.service import (
     beside,
     cutover,
     cutover_run,
+    database,
     due,
     heads,
+    idempotency,
     incident,
     journal,
+    move_journal,
     push,
     restore,
     serving,
@@ -67,9 +70,11 @@ def at_start(ctx: Context) -> None:
         _break_stale_locks(ctx, site)
     for site_name, env in _left_open(ctx):
         _try(f"{site_name} {env}", journal.settle, ctx, site_name, env)
+    _try("moves", move_journal.settle_all, ctx)
     _try("restores", restore.finish, ctx)
     _try("cutovers", cutover_run.settle, ctx)
     _try("schedules", due.finish, ctx)
+    _try("answers", idempotency.lose, ctx)
     end_orphans(ctx)
     _try("notes", _tell_newest, ctx)
     _try("domains", domains.settle, ctx)
@@ -122,6 +127,7 @@ def again(ctx: Context) -> None:
     _try("orphans", end_orphans, ctx)
     for site_name, env in _left_open(ctx, since=clock.later(-_LOST)):
         _try(f"{site_name} {env}", _settle_in_its_lane, ctx, site_name, env)
+    _try("moves", move_journal.settle_all, ctx)
     _try("notes", _tell_again, ctx)
     for site in ctx.ledger.sites.where():
         stamp = ctx.repository(site.name).branches_stamp()
@@ -135,6 +141,7 @@ def again(ctx: Context) -> None:
     _try("cutovers", cutover_run.settle, ctx)
     _try("cutovers", cutover.watch, ctx)
     _try("late previews", _late_previews, ctx)
+    _try("databases", database.remove_orphans, ctx)
 
 
 def keep_apps(ctx: Context) -> None:

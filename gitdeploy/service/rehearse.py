@@ -87,7 +87,7 @@ def _play(
         return {"health": said}, 0.0
     like = dataclasses.replace(live, config=play.config)
     held = slot.databases(ctx, env, like, proven.settings)
-    with beside.prepared(ctx, env, live, held) as room:
+    with beside.prepared(ctx, env, live.data, held) as room:
         copies = room.copies()
         if play.taken is not None:
             with _timed(seconds, "filled"):

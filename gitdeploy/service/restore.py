@@ -26,7 +26,19 @@ from gitdeploy.domain.switch import RETIRING, SwitchRecord
 from gitdeploy.errors import Busy, Failed, GitdeployError, Refused
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
-from gitdeploy.service import beside, database, exchange, history, rehearsal, rehearse, slot, snapshot
+from gitdeploy.service import (
+    base,
+    beside,
+    database,
+    exchange,
+    history,
+    move_journal,
+    policy,
+    rehearsal,
+    rehearse,
+    slot,
+    snapshot,
+)
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import Held
@@ -35,16 +47,25 @@ from gitdeploy.service.journal import live_release
 from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
+from gitdeploy.store import clock
 
 log = logging.getLogger("gitdeploy.restore")
 
 STATE = "restoring"
 
 
-def allow(actor: Actor, site: Site, env: Environment, confirmed: bool, rehearsed: bool = False) -> None:
+def allow(
+    ctx: Context, actor: Actor, site: Site, env: Environment, taken: Snapshot, *, confirmed: bool, rehearsed: bool
+) -> None:  # fmt: skip
     """Raises Refused, unless this person may replace the data of an environment, and said so for production. With
-    `rehearsed` it is only to be rehearsed.
+    `rehearsed` it is only to be rehearsed. A snapshot holds what masks hide when content is cloned.
     """
+    if taken.env == PRODUCTION != env.name and policy.of_site(site, ctx.repository(site.name)).content.mask:
+        actor.need(
+            Role.OPERATOR,
+            site.name,
+            f"have production's personal data in {env.name}, which a clone would mask",
+        )
     if rehearsed:
         actor.need(Role.DEVELOPER, site.name, f"rehearse a restore into {env.name}")
         return
@@ -102,9 +123,14 @@ def bring(
     still()
     held = snapshot.kept(ctx, env)[1]
 
-    with beside.prepared(ctx, env, live, held, taken.name) as brings:
+    with beside.prepared(ctx, env, live.data, held, taken.name) as brings:
         beside.fill(ctx, env, brings.data, taken, brings.prepare(), held)
-        return releases.go_live_with(ctx, ask, env, goal or live, brings, still)
+        made = releases.go_live_with(ctx, ask, env, goal or live, brings, still)
+    if env.name == PRODUCTION and taken.env == PRODUCTION:
+        base.go_back(ctx, env.site, taken.created_at, clock.now())
+    elif env.name == PRODUCTION:
+        base.forget(ctx, env.site, clock.now())
+    return made
 
 
 def safety(ctx: Context, env: Environment, ask: Ask, cause: str) -> Snapshot:
@@ -123,13 +149,13 @@ def restoring(ctx: Context, env: Environment) -> Iterator[None]:
     try:
         yield
     finally:
-        ctx.ledger.environments.change(now, state="ready")
+        _ready_again(ctx, now)
 
 
 def finish(ctx: Context) -> None:
     """At start: nothing is being restored any more. The switch itself is settled by its journal."""
     for env in ctx.ledger.environments.where(state=STATE):
-        ctx.ledger.environments.change(env, state="ready")
+        _ready_again(ctx, env)
 
 
 def retire(ctx: Context) -> None:
@@ -154,6 +180,12 @@ def retire(ctx: Context) -> None:
 
 
 # Private
+
+
+def _ready_again(ctx: Context, env: Environment) -> None:
+    """Unless content is on its way in, of which it is not known yet whether it has come."""
+    if not move_journal.is_open(ctx, env.site, env.name):
+        ctx.ledger.environments.change(env, state="ready")
 
 
 def _retire(ctx: Context, env: Environment, record: SwitchRecord, brought: Exchange) -> None:

@@ -13,8 +13,8 @@ from gitdeploy.errors import Busy, Refused
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import database, policy, slot
 from gitdeploy.service import domain as domains
-from gitdeploy.service import policy, slot
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
@@ -90,6 +90,7 @@ def remove(ctx: Context, actor: Actor, site: Site, *, confirmed: bool) -> None:
         _forget_addresses(ctx, site.name)
         for one in ctx.ledger.environments.where(site=site.name):
             slot.end(ctx, one)
+            database.remove(ctx, site.name, one.name)
         with ctx.ledger.atomic():
             ctx.ledger.sites.remove(site)
             ctx.ledger.execute("DELETE FROM grants WHERE site = ?", (site.name,))
@@ -108,6 +109,15 @@ def lock(ctx: Context, actor: Actor, site: Site, reason: str) -> Site:
     return changed
 
 
+def remotes(ctx: Context, site: Site) -> dict[str, str]:
+    """The addresses that it is pushed to."""
+    return {
+        "http": f"http://{ctx.listen}/{site.name}.git",
+        "ssh": f"ssh://git@{ctx.server.domain}/{site.name}.git",
+        "path": str(ctx.repository(site.name).path),
+    }
+
+
 def describe(ctx: Context, site: Site) -> dict[str, Any]:
     live = ctx.ledger.releases.one(site=site.name, env=PRODUCTION, state="live")
     previews = ctx.ledger.environments.where(site=site.name, kind=("preview", "named"), order="name")
@@ -117,11 +127,7 @@ def describe(ctx: Context, site: Site) -> dict[str, Any]:
         "created_at": site.created_at,
         "lock": site.lock or None,
         "branch": policy.of_site(site, ctx.repository(site.name)).production.branch,
-        "remotes": {
-            "http": f"http://{ctx.listen}/{site.name}.git",
-            "ssh": f"ssh://git@{ctx.server.domain}/{site.name}.git",
-            "path": str(ctx.repository(site.name).path),
-        },
+        "remotes": remotes(ctx, site),
         "urls": {
             PRODUCTION: ctx.url(site.name),
             **{one.name: ctx.url(site.name, one.label) for one in previews},
@@ -133,10 +139,13 @@ def describe(ctx: Context, site: Site) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _nothing_moving(ctx: Context, site: Site) -> Iterator[None]:
-    """Hold every lane of the site: no switch is under way, and what waits will find the site changed."""
+    """Hold every lane of the site: no switch or move is under way, and what waits will find the site changed."""
     with contextlib.ExitStack() as held:
-        for one in ctx.ledger.environments.where(site=site.name, order="name"):
-            gate = ctx.lanes.of(site.name, one.name).switch
+        lanes = [
+            ctx.lanes.of(site.name, one.name)
+            for one in ctx.ledger.environments.where(site=site.name, order="name")
+        ]
+        for gate in (*(lane.data for lane in lanes), *(lane.switch for lane in lanes)):
             held.enter_context(gate.hold("a change of the site itself", Teller(), lambda: False))
         yield
 

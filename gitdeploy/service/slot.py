@@ -34,6 +34,8 @@ from gitdeploy.service.teller import Teller
 
 log = logging.getLogger("gitdeploy.slot")
 
+FIRST = 1
+"""The number of the first data folder of an environment."""
 LONGEST_RELEASE_COMMAND = 3600.0  # seconds
 LONGEST_JOB = 3600.0
 """Seconds that a command which is still run in a slot keeps it after its processes have ended."""

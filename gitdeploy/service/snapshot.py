@@ -18,12 +18,13 @@ from gitdeploy.data import capture
 from gitdeploy.data.capture import Source
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.move import OPEN as MOVING
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import ASKED, LABEL_MAX, Facts, Snapshot, worth_keeping
 from gitdeploy.domain.switch import SwitchRecord
-from gitdeploy.errors import Failed, Invalid, NotFound, NotProven
+from gitdeploy.errors import Busy, Failed, Invalid, NotFound, NotProven
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import policy, serving, slot, snapshot_copy
 from gitdeploy.service.context import Context
@@ -56,6 +57,8 @@ def take(
     if len(label) > LABEL_MAX:
         raise Invalid(f"The label has {len(label)} characters.", f"At most {LABEL_MAX} are kept.")
     with ctx.lanes.of(env.site, env.name).data.hold(f"{actor.name}'s snapshot", teller, lambda: False):
+        if ctx.ledger.moves.one(site=env.site, target=env.name, state=MOVING):
+            raise Busy(f"Content is on its way into {env.name} of {env.site}.", "Wait until that is settled.")
         taken = capture_now(ctx, env, actor.name, teller, cause=ASKED, label=label, pinned=pinned)
         return prove(ctx, taken, teller)
 
@@ -135,10 +138,14 @@ def prove(ctx: Context, snapshot: Snapshot, teller: Teller) -> Snapshot:
     return proven
 
 
-def listing(ctx: Context, site: Site, env: Environment | None = None) -> list[Snapshot]:
-    """Newest first."""
+def listing(
+    ctx: Context, site: Site, env: Environment | None = None, *, before: int = 1 << 40, limit: int = -1
+) -> list[Snapshot]:
+    """Newest first; `before` is the number of the last one already seen."""
     where: dict[str, Any] = {"env": env.name} if env else {}
-    return ctx.ledger.snapshots.where(site=site.name, order="number DESC", **where)
+    return ctx.ledger.snapshots.where(
+        site=site.name, order="number DESC", limit=limit, sql="number < ?", given=(before,), **where
+    )
 
 
 def find(ctx: Context, site: Site, name: str) -> Snapshot:

@@ -137,7 +137,7 @@ def _refuse_if_gone_or_locked(ctx: Context, plan: Plan) -> None:
 
 def _reserve(ctx: Context, plan: Plan, live: Release | None, is_app: bool) -> Release:
     config = slot.config_number(ctx, plan.env) if plan.config is None else plan.config
-    data = plan.brings.data if plan.brings else live.data if live else 1
+    data = plan.brings.data if plan.brings else live.data if live else slot.FIRST
     with ctx.ledger.atomic():
         site = ctx.site(plan.env.site)
         number = site.last_release + 1

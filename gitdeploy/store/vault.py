@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from pathlib import Path
 
@@ -33,6 +34,10 @@ class Vault:
             raise Failed(
                 f"{about} cannot be decrypted.", f"Put back the {self._path.name} it was encrypted with."
             ) from error
+
+    def derived(self, about: str) -> bytes:
+        """32 bytes that are always the same for these words, and tell nothing of the key."""
+        return hmac.digest(self._key(), f"derived: {about}".encode(), "sha256")
 
     def _key(self) -> bytes:
         try:

@@ -12,6 +12,7 @@ from gitdeploy.domain.cutover import Cutover
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.event import Event
 from gitdeploy.domain.incident import Incident, gate
+from gitdeploy.domain.move import Move
 from gitdeploy.domain.pictures import Pictures
 from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
@@ -119,6 +120,16 @@ def schedule(row: Schedule) -> dict[str, Any]:
         "id": row.id, "site": row.site, "env": row.env, "verb": row.verb, "target": row.target, "actor": row.actor,
         "at": row.at, "state": row.state, "commit": row.commit or None, "said": row.said or None,
         "created_at": row.created_at, "ended_at": row.ended_at,
+    }  # fmt: skip
+
+
+def move(row: Move) -> dict[str, Any]:
+    asked = row.asked
+    return {
+        "id": row.id, "site": row.site, "from": row.source, "to": row.target, "state": row.state, "actor": row.actor,
+        "reason": row.reason or None, "created_at": row.created_at, "finished_at": row.finished_at,
+        "database": asked.into or None, "only": list(asked.only), "overwrite": asked.overwrite,
+        "snapshot": row.snapshot or None, "error": row.error or None, **json.loads(row.report),
     }  # fmt: skip
 
 

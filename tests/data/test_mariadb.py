@@ -9,6 +9,7 @@ import pytest
 from conftest import Place
 
 from gitdeploy.data import mariadb_swap
+from gitdeploy.data.content_side import Wish
 from gitdeploy.data.mariadb import MariaDb
 from gitdeploy.data.mariadb_link import connect
 from gitdeploy.domain.content import Rewriting
@@ -239,8 +240,9 @@ def test_a_wordpress_goes_up_with_its_addresses_and_without_its_people(place: Pl
               "'[{\"url\":\"https:\\\\/\\\\/stage.test\\\\/a.png\"}]')",
               "UPDATE wp_users SET user_email = 'x'")  # fmt: skip
     tables = ("wp_posts", "wp_postmeta", "wp_options")
-    place.engine.move(stage, production, tables, base=None, mark="1", overwrite=False, dry_run=False,
-                      rewriting=Rewriting({"stage.test": "www.shop.test"}))  # fmt: skip
+    place.engine.move(
+        stage, production, tables, Wish("1", rewriting=Rewriting({"stage.test": "www.shop.test"}))
+    )
     options = dict(place.sql(production, "SELECT option_name, option_value FROM wp_options"))
     assert options["siteurl"] == "https://www.shop.test"
     assert options["widget"] == WIDGET.replace("s:20:", "s:23:").replace("stage", "www.shop")

@@ -69,8 +69,6 @@ def test_every_push_option_is_explained():
         assert f"\n| `{flag}` |" in text
     for name in options._VALUES:
         assert f"\n| `{name}=<" in text
-    later = text.partition("not available in this version")[2].partition("\n\n")[0]
-    assert set(re.findall(r"`([a-z-]+)`", later)) == set(options._LATER)
 
 
 def test_every_command_ref_and_reserved_name_is_explained():

@@ -58,6 +58,9 @@ files = ["uploads"]
 
 [content]
 never = ["analytics_*"]
+replace_columns = ["posts.body"]
+mask = { "users.email" = "email" }
+replace = { "shop.test" = { staging = "stage.test" }, "cdn.test" = "cdn.stage.test" }
 groups.blog = ["posts", "uploads/blog/**"]
 
 [static]
@@ -113,7 +116,10 @@ def test_every_section_and_key_is_read() -> None:
     assert read.preview == settings.Preview(0, True, ("feature/*", "fix/**"), "snap_01J")
     assert read.environments == {"staging": Environment("staging", True)}
     assert read.data == settings.Data(("sqlite:data/app.db", "postgres", "mariadb"), ("uploads",))
-    assert read.content == settings.Content(("analytics_*",), {"blog": ("posts", "uploads/blog/**")})
+    assert read.content == settings.Content(
+        ("analytics_*",), ("posts.body",), {"blog": ("posts", "uploads/blog/**")}, {"users.email": "email"},
+        {"shop.test": {"staging": "stage.test"}, "cdn.test": {"*": "cdn.stage.test"}},
+    )  # fmt: skip
     assert read.static == settings.Static(True, True, "errors/404.html")
     assert read.cron == {"*/5 0-6,12 * * 1-5": "python manage.py clearsessions", "@daily": "true"}
 
@@ -201,6 +207,19 @@ def test_every_section_and_key_is_read() -> None:
         ),
         ("[content]\ngroups = 1", "2 content/groups: should be a section: [content.groups]."),
         ("[content]\ngroups.a = 1", '2 content/groups/a: should be a list of patterns such as ["src/**"].'),
+        (
+            "[content.mask]\n'a.b' = 'x'",
+            "2 content/mask/a.b: should be a mask: email, name, null, text, hash.",
+        ),
+        (
+            "[content.replace]\na = 1",
+            "2 content/replace/a: should be a text, or a table such as "
+            '{ staging = "staging.example.org", preview = "{host}" }.',
+        ),
+        (
+            "[content.replace]\na = 'c'\nb = { \"*\" = 'c' }",
+            "3 content/replace/b: should not become 'c', as another does.",
+        ),
         (
             "[cron]\n'0 25 * * *' = 'x'",
             '2 cron/0 25 * * *: should be a schedule such as "0 2 * * *" or @daily.',

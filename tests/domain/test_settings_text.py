@@ -36,14 +36,22 @@ def test_every_key_is_in_the_sample() -> None:
         part = SAMPLE.partition(f"\n[{section.name}]\n")[2].partition("\n\n")[0]
         for one in fields(getattr(default, section.name)):
             assert re.search(
-                rf"^#{one.name} = |^# Example: \[{section.name}\.{one.name}\]", part, re.MULTILINE
+                rf"^#{one.name} = |^# Example: (\[{section.name}\.{one.name}\]|{one.name} = )",
+                part,
+                re.MULTILINE,
             ), one
 
 
 def test_the_examples_of_the_sample_are_legal() -> None:
     text = re.sub(r"^#   ", "", SAMPLE, flags=re.MULTILINE)
-    text = re.sub(r"^# Example: (\[content\.groups\])$", r"\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^# Example: (\[content\.\w+\]|never = .*)$", r"\1", text, flags=re.MULTILINE)
     read = parse(text)
     assert set(read.processes) == {"web", "worker", "release", "console"}
     assert read.environments["staging"].branch == "staging"
-    assert read.content.groups and read.cron
+    assert (
+        read.content.groups
+        and read.content.mask
+        and read.content.replace
+        and read.content.never
+        and read.cron
+    )

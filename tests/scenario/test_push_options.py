@@ -31,7 +31,7 @@ def test_a_reason_is_kept_with_the_release(desk):
         ("zzzz", "The options are: reason=…, env=…"),
         ("reason=", "needs a value"),
         ("skip=yes", "takes no value"),
-        ("at=2026-11-01T02:00", "not available in this version"),
+        ("at=2026-11-01T02:00", "does not say its zone"),
         ("\x1b[31mred", "Unknown push option"),
     ],
 )

@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlite_utils import Database as File
 
 from gitdeploy.domain.access import Grant, Key, Token
+from gitdeploy.domain.answer import Answer
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import ConfigVersion
 from gitdeploy.domain.cutover import Cutover
@@ -23,12 +24,14 @@ from gitdeploy.domain.domain_name import Domain
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.head import Head
 from gitdeploy.domain.incident import Incident
+from gitdeploy.domain.move import Move
 from gitdeploy.domain.pictures import Pictures
 from gitdeploy.domain.push import PendingPush
 from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.schedule import Schedule
 from gitdeploy.domain.schema import KnownSchema
+from gitdeploy.domain.session import Session
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.domain.switch import SwitchRecord
@@ -63,6 +66,7 @@ class Ledger:
         self.databases = Rows(self, "databases", Database, key=("site", "env", "name"))
         self.schemas = Rows(self, "schemas", KnownSchema, key=("fingerprint",))
         self.snapshots = Rows(self, "snapshots", Snapshot, key=("id",))
+        self.moves = Rows(self, "moves", Move, key=("id",))
         self.rehearsals = Rows(self, "rehearsals", Rehearsal, key=("id",))
         self.cutovers = Rows(self, "cutovers", Cutover, key=("id",))
         self.heads = Rows(self, "heads", Head, key=("site", "ref"))
@@ -74,6 +78,8 @@ class Ledger:
         self.grants = Rows(self, "grants", Grant, key=("actor", "site"))
         self.tokens = Rows(self, "tokens", Token, key=("id",))
         self.keys = Rows(self, "keys", Key, key=("id",))
+        self.sessions = Rows(self, "sessions", Session, key=("id",))
+        self.answers = Rows(self, "answers", Answer, key=("id",))
         self.events = Events(self)
 
     @contextlib.contextmanager

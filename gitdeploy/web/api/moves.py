@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from gitdeploy.domain.move import Chosen
+from gitdeploy.domain.options import REASON_MAX
+from gitdeploy.service import history
+from gitdeploy.service import move as moves
+from gitdeploy.service.release import Ask
+from gitdeploy.service.teller import Teller
+from gitdeploy.web import views
+from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.stream import told
+
+router = APIRouter(tags=["moves"])
+
+
+class Clone(BaseModel):
+    source: str = Field(alias="from")
+    target: str = Field(alias="to")
+    database: bool = False
+    files: bool = False
+    only: list[str] = []
+    overwrite: bool = False
+    confirm: bool = False
+    reason: str = Field("", max_length=REASON_MAX)
+    dry_run: bool = False
+
+
+@router.get("/sites/{site}/moves")
+def listing(ctx: Ctx, site: ThisSite, env: str = "", limit: int = 50) -> list[dict[str, Any]]:
+    """Moves of content into any environment, or into one, newest first."""
+    target = history.environment_of(ctx, site, env) if env else None
+    return [views.move(one) for one in moves.listing(ctx, site, target, max(1, min(limit, 500)))]
+
+
+@router.post("/sites/{site}/clone")
+def clone(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Clone) -> Response:
+    """Content of an environment or a snapshot moves into an environment: `database`, `files` or both; `only` names
+    groups, tables (`table:posts`) or paths. With `dry_run` it says what would be added, changed and removed. `confirm`
+    is needed for production.
+    """
+    source, target = moves.source_of(ctx, site, body.source), history.environment_of(ctx, site, body.target)
+    moves.allow(who, site, target, confirmed=body.confirm, dry_run=body.dry_run)
+    chosen = Chosen.of(body.database, body.files, body.only, body.overwrite)
+
+    def run(teller: Teller) -> dict[str, Any]:
+        ask = Ask(who.name, site, target.name, body.reason, body.dry_run, teller=teller)
+        if body.dry_run:
+            report = moves.compare(ctx, ask, source, chosen)
+            return {"dry_run": True, "from": source.name, "to": target.name, **report.as_json()}
+        return views.move(moves.clone(ctx, ask, source, chosen))
+
+    return told(ctx, request, run)
