@@ -44,9 +44,11 @@ def serve(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-    def ready(git: str, sites: str) -> None:
+    def ready(git: str, sites: str, setup: str) -> None:
         click.echo(f"git and API  {git}", err=True)
         click.echo(f"sites        {sites}", err=True)
+        if setup:
+            click.echo(f"first admin  {setup}", err=True)
         click.echo("ready", err=True)
 
     home = Path(own_home).expanduser() if own_home else asked.home

@@ -164,6 +164,8 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     for name, one in found["database"].items():
         for table, rows in one["tables"].items():
             click.echo(f"{name}  {table}  {rows} rows")
+    if found["newer"]:
+        click.echo(f"{found['newer']} files are newer than the databases", err=True)
     proof = found["verified"]
     click.echo(f"{proof['how']} {screen.when(proof['at'])}" if proof else "not proven yet", err=True)
     if copy := found["copied"]:

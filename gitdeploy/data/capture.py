@@ -15,14 +15,15 @@ import json
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from gitdeploy.data import files, pieces
 from gitdeploy.data.engine import Engine, Instant
 from gitdeploy.data.files import Seen
+from gitdeploy.data.look import Look
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.manifest import Manifest
 from gitdeploy.domain.snapshot import Facts
@@ -34,6 +35,9 @@ from gitdeploy.store.publish import NewFile, Published
 
 FILES, DATABASES, FACTS, LINKS, SEALED = b"files/", b"databases/", b"facts.json", b"links.json", b"sealed"
 _PIECE = 1 << 20  # bytes
+
+LONGEST_LOOK = 1.0
+"""Seconds that a look at all files may take to be part of one instant: some 100,000 files."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Captured:
-    """`published` holds the artifact until it is released."""
+    """`published` holds the artifact until it is released. `newer` files were written after the instant of the
+    databases.
+    """
 
     published: Published
     facts: dict[str, Facts]
+    newer: int
 
     @property
     def stored(self) -> int:
@@ -83,30 +90,41 @@ class Captured:
         return sum(sizes[one] for one in fresh if one in sizes)
 
 
-def capture(store: Store, place: Place, before: Digest | None) -> Captured:
-    """Store what is there now. `before` is the last snapshot of the same place. Raises Failed."""
+def capture(
+    store: Store,
+    place: Place,
+    before: Digest | None,
+    quiet: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+) -> Captured:
+    """Store what is there now. `before` is the last snapshot of the same place. Raises Failed.
+
+    In a block of `quiet()` nobody changes anything, if it can be helped. It is asked for where there are several things
+    to be captured in one instant, and held while databases begin their snapshots and files are looked at (not read);
+    where that took longer than LONGEST_LOOK before, it is held for the databases alone.
+    """
     base, seen = _known(store, place, before)
     with contextlib.ExitStack() as opened:
+        look = opened.enter_context(_look(place, seen))
         if place.databases:
             # Files are copied first; in the instant of the databases only what changed meanwhile is left to read.
-            first = opened.enter_context(_files(store, place, base, seen, base))
-            like, base, seen = base, first.published.manifest, first.seen
+            first = opened.enter_context(_files(store, place, base, look))
+            last = opened.enter_context(_look(place, look.now))
+            instants = _instants(place, look, last, opened, quiet)
+            like, base, found = base, first.manifest, last.fixed()
         else:
-            like = base
-        instants = [opened.enter_context(one.engine.instant(one.url)) for one in place.databases]
-        last = _look(place, seen)
+            like, last, instants, found = base, look, [], look.read()
         dumps = Path(opened.enter_context(tempfile.TemporaryDirectory(dir=place.work)))
         told: dict[str, Facts] = {}
         written: set[TreePath] = set()
-        found = _everything(place, last, instants, dumps, told, written)
+        everything = _everything(place, last, found, instants, dumps, told, written)
         gone = (
             (path for path in base if not (path in last.now.stamps or path in written or path == SEALED))
             if base
             else ()
         )
-        published = store.publish(_put_away(store, place, found), base=base, removed=gone, like=like)
+        published = store.publish(_put_away(store, place, everything), base=base, removed=gone, like=like)
         _remember(place, published.manifest.root, last.now)
-        return Captured(published, told)
+        return Captured(published, told, len(last.newer))
 
 
 def restore(
@@ -127,41 +145,33 @@ def restore(
 # Private
 
 
-@dataclass(frozen=True)
-class _Look:
-    place: Place
-    before: Seen
-    now: Seen
-    began: int
-
-    def changed(self) -> Iterator[NewFile]:
-        place = self.place
-        return files.changed(
-            place.data, FILES, self.before, self.now, self.began, place.captured_as_databases
-        )
+def _look(place: Place, before: Seen) -> Look:
+    return Look(place.data, FILES, place.captured_as_databases, before)
 
 
-@dataclass(frozen=True)
-class _First:
-    published: Published
-    seen: Seen
+def _instants(
+    place: Place,
+    first: Look,
+    last: Look,
+    opened: contextlib.ExitStack,
+    quiet: Callable[[], AbstractContextManager[object]],
+) -> list[Instant]:
+    """Begin the snapshots of all databases, and take the last look at the files with them."""
+    with_files = bool(first.now.stamps) and first.seconds <= LONGEST_LOOK
+    is_needed = with_files or len(place.databases) > 1
+    with quiet() if is_needed else contextlib.nullcontext():
+        instant = files.tick()
+        found = [opened.enter_context(one.engine.instant(one.url)) for one in place.databases]
+        if with_files:
+            last.fix(instant)
+    if not with_files:
+        last.fix(instant)
+    return found
 
-    def __enter__(self) -> _First:
-        return self
 
-    def __exit__(self, *error: object) -> None:
-        self.published.release()
-
-
-def _look(place: Place, before: Seen) -> _Look:
-    return _Look(place, before, Seen(), time.time_ns())
-
-
-def _files(store: Store, place: Place, base: Manifest | None, seen: Seen, like: Manifest | None) -> _First:
-    look = _look(place, seen)
+def _files(store: Store, place: Place, base: Manifest | None, look: Look) -> Published:
     gone = (path for path in base if path.startswith(FILES) and path not in look.now.stamps) if base else ()
-    found = _put_away(store, place, look.changed())
-    return _First(store.publish(found, base=base, removed=gone, like=like), look.now)
+    return store.publish(_put_away(store, place, look.read()), base=base, removed=gone, like=base)
 
 
 def _put_away(store: Store, place: Place, found: Iterable[NewFile]) -> Iterator[NewFile]:
@@ -176,13 +186,14 @@ def _put_away(store: Store, place: Place, found: Iterable[NewFile]) -> Iterator[
 
 def _everything(
     place: Place,
-    look: _Look,
+    look: Look,
+    found: Iterable[NewFile],
     instants: list[Instant],
     dumps: Path,
     told: dict[str, Facts],
     written: set[TreePath],
 ) -> Iterator[NewFile]:
-    for file in look.changed():
+    for file in found:
         written.add(file.path)
         yield file
     for number, (one, instant) in enumerate(zip(place.databases, instants, strict=True)):

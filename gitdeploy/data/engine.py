@@ -79,8 +79,11 @@ class Server(Engine, Protocol):
     def swap(self, admin: str, url: str, new: str, old: str) -> None:
         """Give the database called with the suffix `new` the name of that of `url`, which gets the suffix `old`.
 
-        Nobody is let in meanwhile. When it was killed on the way, calling it again finishes it; with `new` and `old`
-        the other way round it is undone. Raises Failed when there is no such database; then nothing has changed.
+        Nobody is let in meanwhile. When it was killed on the way, calling it again finishes it. Raises Failed when
+        there is no such database; then nothing has changed.
         """
+
+    def put_back(self, admin: str, url: str, new: str, old: str) -> None:
+        """Undo `swap`, however far it came, and let people in again; safe to repeat, also when it was killed itself."""
 
     def exists(self, admin: str, url: str, suffix: str = "") -> bool: ...

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,10 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _PIECE = 1 << 20  # bytes
 _SETTLED = 50_000_000
 """Nanoseconds after which a file that is written again gets another time: the kernel's clock ticks."""
+
+_COARSE = 5
+"""CLOCK_REALTIME_COARSE (clock_gettime(2)): the kernel dates files by it, so up to two of its ticks too early."""
+_TICKS = 3
 
 Stamp = tuple[int, int, int, int]
 """Size, modification and change time, inode."""
@@ -58,11 +63,83 @@ def changed(
 
     `began` is the time (ns since 1970) before which a file must have been left alone to be known again.
     """
-    top = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for name, folder, path in _below(data, above, before, now, without):
+        with contextlib.suppress(FileNotFoundError), contextlib.closing(_opened(name, folder, path)) as one:
+            if one.note(now, began):
+                yield NewFile(path, one.kind, one.content())
+
+
+def fixed(
+    data: Path, above: TreePath, before: Seen, now: Seen, began: int, without: Set[TreePath]
+) -> Iterator[Fixed]:
+    """As `changed`, but read afterwards: a file is the same one until it is closed, also when it is removed meanwhile
+    or another one takes its name.
+    """
+    for name, folder, path in _below(data, above, before, now, without):
+        with contextlib.suppress(FileNotFoundError):
+            one = _opened(name, folder, path)
+            if one.note(now, began):
+                yield one
+            else:
+                one.close()
+
+
+def found(data: Path, above: TreePath, path: TreePath) -> Fixed:
+    """One of them by its path. Raises OSError when it is not there any more."""
+    *folders, name = os.fsdecode(path.removeprefix(above)).split("/")
+    folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield from _walk(top, above, before, now, began, without)
+        for one in folders:
+            inner = os.open(one, _FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return _opened(name, folder, path)
     finally:
-        os.close(top)
+        os.close(folder)
+
+
+@dataclass
+class Fixed:
+    """An open file, and what it looked like when it was opened; None when it is none."""
+
+    path: TreePath
+    stamp: Stamp | None
+    kind: Kind
+    _fd: int
+
+    def content(self) -> Iterator[bytes]:
+        """No more than it had at the start: one that is written to for ever still ends."""
+        size = self.stamp[0] if self.stamp else 0
+        while size > 0 and (piece := os.read(self._fd, min(size, _PIECE))):
+            size -= len(piece)
+            yield piece
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether it was written to since it was opened. That it was removed or renamed is none of its content."""
+        now = _stamp_of(os.fstat(self._fd))
+        return now is None or self.stamp is None or now[:2] != self.stamp[:2]
+
+    def note(self, now: Seen, began: int) -> bool:
+        """Remember it; False when it is no file."""
+        if self.stamp is None:
+            return False
+        # One that was touched just now may be written to again within the same tick: not to be known by its stamp.
+        is_settled = max(self.stamp[1], self.stamp[2]) < began - _SETTLED
+        now.stamps[self.path] = self.stamp if is_settled else (-1, *self.stamp[1:])
+        return True
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def tick() -> int:
+    """Wait until whatever is written gets a later time than the one returned (ns since 1970), which is no earlier than
+    that of anything written before.
+    """
+    now = time.time_ns()
+    time.sleep(_TICKS * time.clock_getres(_COARSE))
+    return now
 
 
 def of_databases(paths: Iterable[str]) -> frozenset[TreePath]:
@@ -85,9 +162,20 @@ def put(data: Path, path: str, kind: Kind, content: Iterable[bytes]) -> None:
 # Private
 
 
+def _below(
+    data: Path, above: TreePath, before: Seen, now: Seen, without: Set[TreePath]
+) -> Iterator[tuple[str, int, TreePath]]:
+    top = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield from _walk(top, above, before, now, without)
+    finally:
+        os.close(top)
+
+
 def _walk(
-    fd: int, above: TreePath, before: Seen, now: Seen, began: int, without: Set[TreePath]
-) -> Iterator[NewFile]:
+    fd: int, above: TreePath, before: Seen, now: Seen, without: Set[TreePath]
+) -> Iterator[tuple[str, int, TreePath]]:
+    """Name, open folder and path of what does not look as it did; links, and what does, are put into `now`."""
     with os.scandir(fd) as found:
         entries = sorted(found, key=lambda one: one.name)
     for one in entries:
@@ -100,7 +188,7 @@ def _walk(
             elif one.is_dir(follow_symlinks=False):
                 inner = os.open(one.name, _FOLDER, dir_fd=fd)
                 try:
-                    yield from _walk(inner, path + b"/", before, now, began, without)
+                    yield from _walk(inner, path + b"/", before, now, without)
                 finally:
                     os.close(inner)
             else:
@@ -108,29 +196,13 @@ def _walk(
                 if stamp is not None and before.stamps.get(path) == stamp:
                     now.stamps[path] = stamp
                 else:
-                    yield from _file(one.name, fd, path, now, began)
+                    yield one.name, fd, path
 
 
-def _file(name: str, above: int, path: TreePath, now: Seen, began: int) -> Iterator[NewFile]:
+def _opened(name: str, above: int, path: TreePath) -> Fixed:
     fd = os.open(name, _FILE, dir_fd=above)
-    try:
-        found = os.fstat(fd)
-        stamp = _stamp_of(found)
-        if stamp is None:
-            return
-        # One that was touched just now may be written to again within the same tick: not to be known by its stamp.
-        now.stamps[path] = stamp if max(stamp[1], stamp[2]) < began - _SETTLED else (-1, *stamp[1:])
-        kind: Kind = "exec" if found.st_mode & 0o111 else "file"
-        yield NewFile(path, kind, _pieces(fd, found.st_size))
-    finally:
-        os.close(fd)
-
-
-def _pieces(fd: int, size: int) -> Iterator[bytes]:
-    """No more than it had at the start: one that is written to for ever still ends."""
-    while size > 0 and (piece := os.read(fd, min(size, _PIECE))):
-        size -= len(piece)
-        yield piece
+    found = os.fstat(fd)
+    return Fixed(path, _stamp_of(found), "exec" if found.st_mode & 0o111 else "file", fd)
 
 
 def _stamp_of(found: os.stat_result) -> Stamp | None:

@@ -87,10 +87,26 @@ class MariaDb:
             try:
                 link.do(f"KILL HARD USER {_role(role)}")
                 if not mariadb_swap.has_moved(link, name + old):
+                    mariadb_swap.write(link, name, name + new, name + old)
                     _make(link, name + old)
                     _give(link, name + old, role)
                     mariadb_swap.move(link, name, name + new, name + old, _role(role))
                 mariadb_swap.finish(link, name, name + new, name + old, _role(role))
+            finally:
+                link.do(f"ALTER USER {_role(role)} ACCOUNT UNLOCK")
+
+    def put_back(self, admin: str, url: str, new: str, old: str) -> None:
+        name, role = parse(url).name, parse(url).user
+        with connect(admin) as link:
+            found = mariadb_swap.how_far(link, name + new, name + old)
+            if found == "forward":
+                self.swap(admin, url, new, old)
+            if found in ("forward", "done", "backward"):
+                self.swap(admin, url, old, new)
+                return
+            link.do(f"ALTER USER {_role(role)} ACCOUNT LOCK")
+            try:
+                mariadb_swap.forget(link, name, name + new, name + old, _role(role))
             finally:
                 link.do(f"ALTER USER {_role(role)} ACCOUNT UNLOCK")
 

@@ -33,11 +33,43 @@ def has_moved(link: Link, old: str) -> bool:
     return SWAP in _tables(link, old)
 
 
-def move(link: Link, live: str, new: str, old: str, role: str) -> None:
-    """All tables at once; what has a definition is left to `finish`. Raises Failed; then triggers are back."""
+def how_far(link: Link, new: str, old: str) -> str:
+    """How far a swap came that is to be undone.
+
+    waiting     nothing has moved; what was dropped for it is mended by `forget`
+    forward     its tables have moved, and it has to be finished before it can be undone
+    done        it was finished
+    backward    undoing it has begun
+    """
+    if has_moved(link, old):
+        return "forward" if _towards(link, old) == new else "backward"
+    if has_moved(link, new):
+        return "backward" if _towards(link, new) == old else "waiting"
+    return "done" if is_there(link, old) else "waiting"
+
+
+def forget(link: Link, live: str, new: str, old: str, role: str) -> None:
+    """Mend what a swap did before its tables moved."""
+    if not has_moved(link, new):
+        return
+    if _towards(link, new):  # triggers went once all was written
+        for database in (live, new):
+            _drop(link, database, "TRIGGER")
+            _make(link, database, _triggers(link, new, database), role)
+    if not _tables(link, old):
+        link.do(f"DROP DATABASE IF EXISTS {quoted(old)}")
+    link.do(f"DROP TABLE {quoted(new)}.{quoted(SWAP)}")
+
+
+def write(link: Link, live: str, new: str, old: str) -> None:
+    """Write down what has a definition, before anything else happens. Raises Failed."""
     if _tables(link, old):
         raise Failed(f"There is a database {old} with tables in it already.", "Remove it first.")
     _write(link, live, new)
+
+
+def move(link: Link, live: str, new: str, old: str, role: str) -> None:
+    """All tables at once; what has a definition is left to `finish`. Raises Failed; then triggers are back."""
     moves = [(live, old, table) for table in _tables(link, live)]
     moves += [(new, old if table == SWAP else live, table) for table in _tables(link, new)]
     pairs = ", ".join(f"{quoted(a)}.{quoted(table)} TO {quoted(b)}.{quoted(table)}" for a, b, table in moves)
@@ -47,9 +79,7 @@ def move(link: Link, live: str, new: str, old: str, role: str) -> None:
         link.do(f"RENAME TABLE {pairs}")
     except BaseException:
         for database in (live, new):
-            _make(
-                link, database, [one for one in _written(link, new, database) if one.kind == "TRIGGER"], role
-            )
+            _make(link, database, _triggers(link, new, database), role)
         raise
 
 
@@ -84,7 +114,7 @@ def _write(link: Link, live: str, new: str) -> None:
             return
         link.do(f"DROP TABLE {quoted(new)}.{quoted(SWAP)}")
     rows = [(database, one) for database in (live, new) for one in _others(link, database)]
-    rows.append((live, Other("WRITTEN", "", "", "")))
+    rows.append((live, Other("WRITTEN", new, "", "")))
     place = f"{quoted(new)}.{quoted(SWAP)}"
     link.do(
         f"CREATE TABLE {place} (number INT PRIMARY KEY, place VARCHAR(64), kind VARCHAR(20), name VARCHAR(64), "
@@ -101,6 +131,16 @@ def _written(link: Link, holder: str, database: str) -> list[Other]:
         f"WHERE place = {text(database)} AND kind <> 'WRITTEN' ORDER BY number"
     )
     return [Other(*(str(part) for part in row)) for row in found]
+
+
+def _triggers(link: Link, holder: str, database: str) -> list[Other]:
+    return [one for one in _written(link, holder, database) if one.kind == "TRIGGER"]
+
+
+def _towards(link: Link, holder: str) -> str:
+    """Which database was to take the place of the live one; "" where the writing was not finished."""
+    found = link.rows(f"SELECT name FROM {quoted(holder)}.{quoted(SWAP)} WHERE kind = 'WRITTEN'")
+    return str(found[0][0]) if found else ""
 
 
 def _others(link: Link, database: str) -> list[Other]:

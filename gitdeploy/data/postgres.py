@@ -101,6 +101,14 @@ class Postgres:
             _rename(connection, name + new, name)
             _let_in(connection, name)
 
+    def put_back(self, admin: str, url: str, new: str, old: str) -> None:
+        if self.exists(admin, url, old):
+            self.swap(admin, url, old, new)
+        with connect(admin) as connection:  # who was killed may have left either of them closed
+            for one in (parse(url).name, parse(url).name + new):
+                if _is_there(connection, one):
+                    _let_in(connection, one)
+
     def exists(self, admin: str, url: str, suffix: str = "") -> bool:
         with connect(admin) as connection:
             return _is_there(connection, parse(url).name + suffix)

@@ -88,6 +88,15 @@ def previous(history: Iterable[Release]) -> Release | None:
     return None
 
 
+def is_whole(newest: Iterable[Release]) -> bool:
+    """Whether `previous`, when it finds one among these newest releases, finds the same among all: no rollback went to
+    what came before them.
+    """
+    releases = list(newest)
+    first = min((one.number for one in releases), default=0)
+    return all(one.origin >= first for one in releases if one.kind == "rollback")
+
+
 def goes_back(live: Release, replaced: Release) -> bool:
     """Whether `live` rejects what it `replaced`: a rollback to other files that were here before."""
     back = live.kind == "rollback" and live.origin < replaced.origin

@@ -66,7 +66,8 @@ class Snapshot:
     number of the one that was live; `databases` the JSON of `Facts` by database; `verified` the JSON of `{at, how,
     rows, seconds}`, empty until it was restored and compared; `copied` that of `{at, to, bytes, objects, seconds}`,
     empty until it lies in another place too. `cause` is who or what wanted it: `asked`, `scheduled`, or the verb that
-    it was taken before. Times are UTC ISO 8601, sizes bytes.
+    it was taken before. `newer` files were written after the instant of its databases. Times are UTC ISO 8601, sizes
+    bytes.
     """
 
     id: str
@@ -87,6 +88,7 @@ class Snapshot:
     verified: str = ""
     copied: str = ""
     expires_at: str | None = None
+    newer: int = 0
 
     @property
     def name(self) -> str:

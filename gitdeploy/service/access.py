@@ -26,18 +26,28 @@ _KEY_KINDS = (
 
 def by_token(ctx: Context, secret: str) -> Actor:
     """Whose token this is. Raises Refused, saying why, for one that is unknown, revoked or expired."""
+    return by_name(ctx, token(ctx, secret).actor)
+
+
+def token(ctx: Context, secret: str) -> Token:
+    """The token of this secret, which is used now. Raises Refused as `by_token` does."""
     hint = "Make one on the server with: gitdeploy token create ACTOR"
     found = ctx.ledger.tokens.one(hash=_hash(secret)) if secret.startswith(PREFIX) else None
     if found is None:
         raise Refused("This token is not known here.", hint)
     if found.revoked_at is not None:
         raise Refused(f"This token of {found.actor} was revoked.", hint)
-    if found.expires_at is not None and found.expires_at <= clock.now():
+    if not counts(found):
         raise Refused(f"This token of {found.actor} expired at {found.expires_at}.", hint)
     if (found.used_at or "")[:16] != clock.now()[:16]:  # to the minute: not every request is worth a write
         with contextlib.suppress(Failed):  # a full disk keeps nobody from fetching
             ctx.ledger.tokens.change(found, used_at=clock.now())
-    return by_name(ctx, found.actor)
+    return found
+
+
+def counts(token: Token) -> bool:
+    """Neither revoked nor expired."""
+    return token.revoked_at is None and (token.expires_at is None or token.expires_at > clock.now())
 
 
 def by_key(ctx: Context, id: str) -> Actor:
@@ -76,6 +86,21 @@ def revoke(ctx: Context, actor: Actor, name: str, site: str = EVERY_SITE) -> Non
         ctx.event("access.revoked", actor=actor.name, site=site, subject=name)
 
 
+def has_admin(ctx: Context) -> bool:
+    """Whether anybody is admin of every site: whoever can open the unix socket is none of them."""
+    return ctx.ledger.grants.one(site=EVERY_SITE, role=str(Role.ADMIN)) is not None
+
+
+def first_admin(ctx: Context, name: str) -> str:
+    """Make the first admin, and return the secret of a token of theirs. Raises Refused when there is one already."""
+    who = Actor(ActorName.parse(name), ((EVERY_SITE, Role.ADMIN),))
+    with ctx.ledger.atomic():
+        if has_admin(ctx):
+            raise Refused("This server has an admin already.", "Ask them for a role and a token.")
+        grant(ctx, who, name, Role.ADMIN)
+        return create_token(ctx, who, name)[1]
+
+
 def grants(ctx: Context, actor: Actor, site: str = "") -> list[Grant]:
     actor.need(Role.ADMIN, site or EVERY_SITE, "see who may do what")
     rows = ctx.ledger.grants.where(order="actor, site")
@@ -99,6 +124,11 @@ def create_token(ctx: Context, actor: Actor, name: str, *, seconds: int = 0) -> 
 def tokens(ctx: Context, actor: Actor) -> list[Token]:
     actor.need(Role.ADMIN, EVERY_SITE, "see tokens")
     return ctx.ledger.tokens.where(order="created_at DESC")
+
+
+def own_tokens(ctx: Context, actor: Actor) -> list[Token]:
+    """Those of one's own that count."""
+    return [one for one in ctx.ledger.tokens.where(actor=actor.name, order="id DESC") if counts(one)]
 
 
 def revoke_token(ctx: Context, actor: Actor, id: str) -> Token:

@@ -38,7 +38,7 @@ def say(ctx: Context, site: Site, env: str, commit: str, teller: Teller) -> None
     """Loudly, to whoever is about to bring something back."""
     found = returning(ctx, site, env, commit)
     for one in found:
-        teller.problem(_sentence(ctx, one))
+        teller.problem(sentence(ctx, one))
     if found:
         teller.problem(f"Nothing in it reverts that. To take it out again: git revert {found[0].commit[:7]}")
 
@@ -56,7 +56,7 @@ def refuse_held(
     found = returning(ctx, site, env, commit)
     if found and not resume:
         raise Refused(
-            _sentence(ctx, found[0]),
+            sentence(ctx, found[0]),
             f"Revert it (git revert {found[0].commit[:7]}) and push again; or let it through: push -o resume",
         )
     if found and at_once:
@@ -72,7 +72,8 @@ def rolled_back_by(ctx: Context, bad: Release) -> Release | None:
     )  # fmt: skip
 
 
-def _sentence(ctx: Context, bad: Release) -> str:
+def sentence(ctx: Context, bad: Release) -> str:
+    """What bringing a rolled-back release back means."""
     by = rolled_back_by(ctx, bad)
     who = f" by {by.actor}" if by else ""
     why = f': "{by.reason}"' if by and by.reason else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -110,6 +110,12 @@ def listing(ctx: Context, site: Site, *, limit: int = 50, before: str = "~") -> 
     return ctx.ledger.builds.where(
         site=site.name, order="id DESC", limit=limit, sql="id < ?", given=(before,)
     )
+
+
+def by_ids(ctx: Context, ids: Iterable[str]) -> dict[str, Build]:
+    """Those that there are."""
+    wanted = tuple(set(ids))
+    return {one.id: one for one in ctx.ledger.builds.where(id=wanted)} if wanted else {}
 
 
 def show(ctx: Context, actor: Actor, id: str) -> Build:

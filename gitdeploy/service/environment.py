@@ -7,7 +7,7 @@ import json
 import re
 
 from gitdeploy.domain import options as push_options
-from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.environment import KINDS, Environment
 from gitdeploy.domain.names import PRODUCTION, host, slug
 from gitdeploy.domain.options import Options
 from gitdeploy.domain.push import PendingPush
@@ -140,9 +140,19 @@ def tear_down(ctx: Context, env: Environment, *, actor: str) -> None:
             ctx.event("preview.removed", actor=actor, site=env.site, env=env.name)
 
 
-def listing(ctx: Context, site: Site, kind: str = "") -> list[Environment]:
-    rows = ctx.ledger.environments.where(site=site.name, order="created_at DESC")
-    return [one for one in rows if not kind or one.kind == kind]
+def listing(ctx: Context, site: Site, kind: str | tuple[str, ...] = "") -> list[Environment]:
+    """Newest first, all of them or those of a kind."""
+    kinds = (kind if isinstance(kind, tuple) else (kind,)) if kind else KINDS
+    return ctx.ledger.environments.where(site=site.name, kind=kinds, order="created_at DESC")
+
+
+def by_name(
+    ctx: Context, site: Site, kind: str | tuple[str, ...], *, after: str = "", limit: int = 50
+) -> list[Environment]:
+    """Those of a kind in the order of their names, beginning after the name `after`."""
+    return ctx.ledger.environments.where(
+        site=site.name, kind=kind, order="name", limit=limit, sql="name > ?", given=(after,)
+    )
 
 
 def extend(ctx: Context, actor: Actor, site: Site, branch: str, seconds: int) -> Environment:

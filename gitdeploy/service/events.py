@@ -7,7 +7,11 @@ from gitdeploy.domain.role import EVERY_SITE, Actor, Role
 from gitdeploy.service.context import Context
 
 
-def listing(ctx: Context, actor: Actor, *, site: str = "", after: int = 0, limit: int = 100) -> list[Event]:
-    """Newest first; a site's events for its developers, the server's for admins."""
+def listing(
+    ctx: Context, actor: Actor, *, site: str = "", after: int = 0, before: str = "", limit: int = 100
+) -> list[Event]:
+    """Newest first, beginning after the event `before`, an id; a site's events for its developers, the server's for
+    admins.
+    """
     actor.need(Role.DEVELOPER if site else Role.ADMIN, site or EVERY_SITE, "read the events")
-    return ctx.ledger.events.list(site=site, after=after, limit=limit)
+    return ctx.ledger.events.list(site=site, after=after, before=before, limit=limit)

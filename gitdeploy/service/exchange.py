@@ -93,8 +93,8 @@ class Exchange:
     def put_back(self) -> None:
         """Undo `swap`, however far it came; safe to repeat."""
         for one in self.databases:
-            if one.server and one.server.exists(one.admin, one.url, self.old):
-                one.server.swap(one.admin, one.url, self.old, self.new)
+            if one.server:
+                one.server.put_back(one.admin, one.url, self.new, self.old)
 
     def replaced_databases(self) -> list[Held]:
         """Those that were replaced, under the names that they have now."""

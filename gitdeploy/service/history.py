@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gitdeploy.domain import release as rules
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.environment import Environment
@@ -15,6 +17,9 @@ from gitdeploy.git.repository import CommitInfo
 from gitdeploy.service import environment as environments
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
+
+_RECENT = 100
+"""How many releases are read first for `previous`: mostly it is among them."""
 
 
 def listing(
@@ -42,15 +47,39 @@ def live_at(ctx: Context, site: Site, env: str, moment: str = "") -> Release | N
     return max(at, key=lambda one: one.number, default=None)
 
 
+def numbered(ctx: Context, site: Site, name: str) -> Release:
+    """The release `r41` of a site, in whatever environment it is. Raises NotFound."""
+    number = name.removeprefix("r")
+    found = ctx.ledger.releases.one(site=site.name, number=int(number)) if number.isdecimal() else None
+    if found is None:
+        raise NotFound(f"{site.name} has no release {name[:40]!r}.", f"See: gitdeploy releases {site.name}")
+    return found
+
+
+def shown_on(ctx: Context, site: Site, artifact: str, *, but: str) -> list[Environment]:
+    """The environments other than `but` that serve an artifact now."""
+    live = ctx.ledger.releases.where(
+        state="live", site=site.name, artifact=artifact, order="number DESC", limit=5
+    )
+    names = tuple(one.env for one in live if one.env != but)
+    return ctx.ledger.environments.where(site=site.name, name=names) if names else []
+
+
+def live_in(ctx: Context, site: Site, envs: Iterable[str]) -> list[Release]:
+    """What each of these environments serves now."""
+    names = tuple(envs)
+    return ctx.ledger.releases.where(state="live", site=site.name, env=names) if names else []
+
+
 def find(ctx: Context, site: Site, env: str, target: Target) -> Release:
     """The release of `env` that `target` names; NotFound with what there is."""
-    served = [one for one in ctx.ledger.releases.where(site=site.name, env=env) if one.served]
-    served.sort(key=lambda one: one.number, reverse=True)
     match target:
         case Live():
-            candidates = [one for one in served if one.state == "live"]
+            candidates = _served(ctx, site, env, state="live")
         case Previous():
-            found = rules.previous(served)
+            newest = _served(ctx, site, env, limit=_RECENT)
+            found = rules.previous(newest) if rules.is_whole(newest) else None
+            found = found or rules.previous(_served(ctx, site, env))
             if found is None:
                 raise NotFound(
                     f"{env} of {site.name} has no earlier good release to go back to.",
@@ -58,17 +87,17 @@ def find(ctx: Context, site: Site, env: str, target: Target) -> Release:
                 )
             return found
         case ByNumber(number):
-            candidates = [one for one in served if one.number == number]
+            candidates = _served(ctx, site, env, number=number)
         case ByBuild(id):
-            candidates = [one for one in served if one.build == id]
+            candidates = _served(ctx, site, env, build=id)
         case ByName(name):
             tag = ctx.repository(site.name).ref(f"refs/tags/{name}")
             wanted = ctx.repository(site.name).commit(tag).id if tag else target.commit_prefix
-            candidates = [one for one in served if wanted and one.commit.startswith(wanted)]
+            candidates = _served(ctx, site, env, begins=wanted) if wanted else []
     if not candidates:
-        newest = ", ".join(one.name for one in served[:5]) or "none yet"
+        known = ", ".join(one.name for one in _served(ctx, site, env, limit=5)) or "none yet"
         raise NotFound(
-            f"{target} is not a release of {env} of {site.name}; the newest are: {newest}.",
+            f"{target} is not a release of {env} of {site.name}; the newest are: {known}.",
             f"See: gitdeploy releases {site.name}",
         )
     if len({one.commit for one in candidates}) > 1:
@@ -140,3 +169,17 @@ def undo(release: Release) -> str:
     """The push that brings this release back once something else is live."""
     option = "" if release.env == PRODUCTION else f" -o env={release.env}"
     return f"git push{option} managed HEAD:rollback/{release.name}"
+
+
+# Private
+
+
+def _served(
+    ctx: Context, site: Site, env: str, *, limit: int = -1, begins: str = "", **where: object
+) -> list[Release]:
+    """What was live in `env`, newest first; `begins` is the beginning of its commit."""
+    test = "live_at IS NOT NULL" + (' AND substr("commit", 1, length(?)) = ?' if begins else "")
+    return ctx.ledger.releases.where(
+        site=site.name, env=env, order="number DESC", limit=limit, sql=test,
+        given=(begins, begins) if begins else (), **where,
+    )  # fmt: skip

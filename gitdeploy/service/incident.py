@@ -88,6 +88,16 @@ def find(ctx: Context, actor: Actor, site: Site, number: int | None = None) -> I
     return found
 
 
+def listing(
+    ctx: Context, actor: Actor, site: Site, *, before: int = 1 << 40, limit: int = 50
+) -> list[Incident]:
+    """Newest first; `before` is the number of the last one already seen."""
+    actor.need(Role.DEVELOPER, site.name, "read its incidents")
+    return ctx.ledger.incidents.where(
+        site=site.name, order="number DESC", limit=limit, sql="number < ?", given=(before,)
+    )
+
+
 def also_open(ctx: Context, incident: Incident) -> list[int]:
     return [one.number for one in _open(ctx, incident.site) if one.number != incident.number]
 

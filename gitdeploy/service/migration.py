@@ -35,6 +35,13 @@ def refuse_across(ctx: Context, env: Environment, goal: Release, *, forced: bool
             teller.detail(said)
 
 
+def way_back(ctx: Context, env: Environment, goal: Release) -> Snapshot | None:
+    """The newest snapshot with which the code of `goal` finds its databases as it left them."""
+    _, held = snapshot.kept(ctx, env)
+    found = (_before(ctx, env, goal, one.name) for one in held)
+    return next((one for one in found if one is not None), None)
+
+
 def _list(change: Change) -> str:
     found = [*change.destructive, *change.unknown, *change.additive]
     more = f", and {len(found) - _NAMED} more" if len(found) > _NAMED else ""

@@ -109,6 +109,15 @@ def lock(ctx: Context, actor: Actor, site: Site, reason: str) -> Site:
     return changed
 
 
+def remotes(ctx: Context, site: Site) -> dict[str, str]:
+    """The addresses that it is pushed to."""
+    return {
+        "http": f"http://{ctx.listen}/{site.name}.git",
+        "ssh": f"ssh://git@{ctx.server.domain}/{site.name}.git",
+        "path": str(ctx.repository(site.name).path),
+    }
+
+
 def describe(ctx: Context, site: Site) -> dict[str, Any]:
     live = ctx.ledger.releases.one(site=site.name, env=PRODUCTION, state="live")
     previews = ctx.ledger.environments.where(site=site.name, kind=("preview", "named"), order="name")
@@ -118,11 +127,7 @@ def describe(ctx: Context, site: Site) -> dict[str, Any]:
         "created_at": site.created_at,
         "lock": site.lock or None,
         "branch": policy.of_site(site, ctx.repository(site.name)).production.branch,
-        "remotes": {
-            "http": f"http://{ctx.listen}/{site.name}.git",
-            "ssh": f"ssh://git@{ctx.server.domain}/{site.name}.git",
-            "path": str(ctx.repository(site.name).path),
-        },
+        "remotes": remotes(ctx, site),
         "urls": {
             PRODUCTION: ctx.url(site.name),
             **{one.name: ctx.url(site.name, one.label) for one in previews},

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from gitdeploy.service.context import Context
 from gitdeploy.service.database import CLOSED, Held
 from gitdeploy.service.exchange import Exchange
 from gitdeploy.service.journal import live_release
+from gitdeploy.service.pause import pause
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock, durable, ids
 
@@ -35,6 +39,8 @@ log = logging.getLogger("gitdeploy.snapshot")
 
 PROOF = "__proof"
 """The suffix of a database that exists while a snapshot is being proven."""
+_LONGEST_PAUSE, _PATIENCE = 2.0, 0.5
+"""Seconds that visitors wait at most while the instant of a snapshot is fixed; for what is under way to end."""
 
 
 def take(
@@ -77,12 +83,15 @@ def capture_now(
         )
     started = time.monotonic()
     teller.step(f"snapshot of {env.name} of {env.site}")
-    made = _store(ctx, env, live, data, sources(held), _Said(actor, cause, label, pinned))
+    quiet = partial(pause, ctx, env, teller, within=_LONGEST_PAUSE, patience=_PATIENCE, turns_away=False)
+    made = _store(ctx, env, live, data, sources(held), _Said(actor, cause, label, pinned), quiet)
     rows = sum(one.rows for one in made.facts.values())
     teller.detail(
         f"{made.name}: {len(held)} databases with {rows} rows, {made.files} files, {made.bytes} bytes, "
         f"{made.stored} of them new ({time.monotonic() - started:.1f} s)"
     )
+    if made.newer:
+        teller.problem(f"{made.newer} files were written after the instant of the databases.")
     return made
 
 
@@ -129,10 +138,14 @@ def prove(ctx: Context, snapshot: Snapshot, teller: Teller) -> Snapshot:
     return proven
 
 
-def listing(ctx: Context, site: Site, env: Environment | None = None) -> list[Snapshot]:
-    """Newest first."""
+def listing(
+    ctx: Context, site: Site, env: Environment | None = None, *, before: int = 1 << 40, limit: int = -1
+) -> list[Snapshot]:
+    """Newest first; `before` is the number of the last one already seen."""
     where: dict[str, Any] = {"env": env.name} if env else {}
-    return ctx.ledger.snapshots.where(site=site.name, order="number DESC", **where)
+    return ctx.ledger.snapshots.where(
+        site=site.name, order="number DESC", limit=limit, sql="number < ?", given=(before,), **where
+    )
 
 
 def find(ctx: Context, site: Site, name: str) -> Snapshot:
@@ -250,12 +263,18 @@ class _Said:
 
 
 def _store(
-    ctx: Context, env: Environment, release: Release, data: Path, databases: list[Source], said: _Said
+    ctx: Context,
+    env: Environment,
+    release: Release,
+    data: Path,
+    databases: list[Source],
+    said: _Said,
+    quiet: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> Snapshot:
     last = ctx.ledger.snapshots.one(site=env.site, env=env.name, order="number DESC")
     index = ctx.home.snapshots / ctx.site(env.site).id / f"{env.folder}.json"
     place = capture.Place(data, databases, index, work(ctx), sealed=ctx.server.snapshots.encrypt)
-    captured = capture.capture(ctx.store, place, Digest.parse(last.artifact) if last else None)
+    captured = capture.capture(ctx.store, place, Digest.parse(last.artifact) if last else None, quiet)
     with captured.published as published, ctx.ledger.atomic():
         manifest = published.manifest
         site = ctx.site(env.site)
@@ -267,11 +286,12 @@ def _store(
                 actor=said.actor, artifact=manifest.root, bytes=manifest.bytes, files=_files(manifest),
                 stored=captured.stored, release=release.number, label=said.label, cause=said.cause,
                 databases=json.dumps({name: one.as_json() for name, one in captured.facts.items()}),
-                pinned=said.pinned,
+                pinned=said.pinned, newer=captured.newer,
             )
         )  # fmt: skip
         ctx.event("snapshot.taken", actor=said.actor, site=env.site, env=env.name, subject=made.name,
-                  data={"cause": said.cause, "label": said.label, "artifact": made.artifact})  # fmt: skip
+                  data={"cause": said.cause, "label": said.label, "artifact": made.artifact,
+                        "newer": made.newer})  # fmt: skip
     return made
 
 

@@ -1,4 +1,4 @@
-"""The ASGI application: git, the API, and how errors look."""
+"""The ASGI application: git, the API, the dashboard, and how errors look."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,25 +15,35 @@ import gitdeploy
 from gitdeploy.domain.role import Actor
 from gitdeploy.errors import GitdeployError, Invalid, NotFound
 from gitdeploy.service.context import Context
+from gitdeploy.web import pages
 from gitdeploy.web.api import router
+from gitdeploy.web.first_run import FirstRun
 from gitdeploy.web.git import GitDoor
+from gitdeploy.web.idempotency import Idempotent
+from gitdeploy.web.limits import Lockout, Pace
+from gitdeploy.web.pages import errors
 from gitdeploy.web.sessions import Sessions
 
 LARGEST = 1 << 20
 """Bytes of the largest request to the API."""
 
 
-def application(ctx: Context, sessions: Sessions) -> FastAPI:
+def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAPI:
     app = FastAPI(title="gitdeploy", version=gitdeploy.__version__, docs_url=None, redoc_url=None)
+    app.add_middleware(Idempotent, ctx=ctx)
     app.add_middleware(Bounded)
+    app.add_middleware(Guarded)
     app.state.ctx = ctx
     app.state.sessions = sessions
+    app.state.first_run = first_run
+    app.state.lockout = Lockout()
+    app.state.pace = Pace()
     app.include_router(router)
+    app.include_router(pages.router)
     app.add_route(
         "/{site}.git/{rest:path}", GitDoor(ctx, sessions).__call__, ["GET", "POST"], include_in_schema=False
     )
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
-    app.add_api_route("/", _front, include_in_schema=False)
     app.add_exception_handler(GitdeployError, _refusal)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(HTTPException, _http)
@@ -58,8 +69,38 @@ class Bounded:
                 raise HTTPException(413, f"A request may have {LARGEST} bytes.")
             return message
 
-        is_api = scope["type"] == "http" and scope["path"].startswith("/v1/")
-        await self._app(scope, counted if is_api else receive, send)
+        is_git = scope["type"] == "http" and ".git/" in scope["path"]
+        await self._app(scope, receive if is_git else counted, send)
+
+
+class Guarded:
+    """Tells browsers what our pages may do: nothing but load our own files and send forms to us. Nobody frames them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _GUARDS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+
+_GUARDS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
+    "Cache-Control": "no-store",
+}
 
 
 class Local:
@@ -79,28 +120,28 @@ def _healthz() -> Response:
     return PlainTextResponse("ok\n")
 
 
-def _front(request: Request) -> Response:
-    return PlainTextResponse(
-        f"gitdeploy {gitdeploy.__version__}\n\nPush to {request.base_url}<site>.git with a token as the password.\n"
-    )
-
-
-def _refusal(_: Request, error: Exception) -> Response:
+def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, GitdeployError)
+    if errors.is_page(request):
+        return errors.refusal(request, error)
     return JSONResponse({"error": error.as_json()}, error.http_status)
 
 
-def _unreadable(_: Request, error: Exception) -> Response:
+def _unreadable(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first: dict[str, Any] = error.errors()[0]
     where = "/".join(str(part) for part in first["loc"])
     said = Invalid(f"{where}: {first['msg']}.", "See /openapi.json for what this address takes.")
+    if errors.is_page(request):
+        return errors.refusal(request, said)
     return JSONResponse({"error": said.as_json()}, said.http_status)
 
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     said = NotFound(f"{request.method} {request.url.path} is not an address of this server.")
+    if errors.is_page(request) and error.status_code == 404:
+        return errors.refusal(request, said)
     body = (
         said.as_json()
         if error.status_code == 404

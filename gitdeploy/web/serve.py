@@ -21,6 +21,7 @@ from pathlib import Path
 
 import uvicorn
 from anyio import to_thread
+from fastapi import FastAPI
 
 from gitdeploy import resources
 from gitdeploy.errors import Failed, Invalid
@@ -38,6 +39,7 @@ from gitdeploy.store.ledger import Ledger
 from gitdeploy.store.vault import Vault
 from gitdeploy.web.app import Local, application
 from gitdeploy.web.console import ConsoleDoor
+from gitdeploy.web.first_run import FirstRun
 from gitdeploy.web.hooks import HookDoor
 from gitdeploy.web.sessions import Sessions, local
 from gitdeploy.web.unix import listen
@@ -64,8 +66,9 @@ class Wish:
     grace: float = 20.0
 
 
-def serve(wish: Wish, ready: Callable[[str, str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` is told the addresses of git and of the sites.
+def serve(wish: Wish, ready: Callable[[str, str, str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is told the addresses of git, of the sites, and, while there is no admin,
+    of the page that makes the first one.
 
     Raises Busy when another process owns the home.
     """
@@ -91,6 +94,12 @@ def serve(wish: Wish, ready: Callable[[str, str], None]) -> None:
         consoles.open()
         reconcile.moved_apps(ctx)
         reconcile.pending_pushes(ctx)
+        first_run = FirstRun(ctx)
+
+        def told() -> None:
+            own = f"http://{ctx.listen}/"
+            ready(own, ctx.url("<site>"), f"{own}setup?code={first_run.code}" if first_run.code else "")
+
         ending = threading.Event()
         keeper = threading.Thread(
             target=maintenance.run,
@@ -98,11 +107,7 @@ def serve(wish: Wish, ready: Callable[[str, str], None]) -> None:
         )
         keeper.start()
         try:
-            asyncio.run(
-                _doors(
-                    ctx, sessions, door, wish.grace, lambda: ready(f"http://{ctx.listen}/", ctx.url("<site>"))
-                )
-            )
+            asyncio.run(_doors(ctx, application(ctx, sessions, first_run), door, wish.grace, told))
         finally:
             ending.set()
             _finish(ctx, wish.grace)
@@ -156,14 +161,13 @@ def opened(root: Path) -> Iterator[Context]:
 
 
 async def _doors(
-    ctx: Context, sessions: Sessions, door: socket.socket, grace: float, ready: Callable[[], None]
+    ctx: Context, app: FastAPI, door: socket.socket, grace: float, ready: Callable[[], None]
 ) -> None:
     """The TCP door and, for this machine, the unix socket: one application, two ways to be known.
 
     When it is to end, whoever is being answered is still told how it went: after `grace` seconds builds are
     stopped, and a little later the rest is cut off.
     """
-    app = application(ctx, sessions)
     to_thread.current_default_thread_limiter().total_tokens = _WAITING
     options = {
         "log_config": None, "access_log": False, "lifespan": "off", "timeout_graceful_shutdown": int(grace) + 5

@@ -25,7 +25,23 @@ LINES = "application/x-ndjson"
 
 
 def told(ctx: Context, request: Request, verb: Verb) -> Response:
-    """Run `verb` in a thread that ends its work even when nobody listens any more."""
+    lines = heard(ctx, request, verb)
+    if wants_lines(request):
+        return streamed(lines)
+    *_, last = lines
+    if "error" in last:
+        return JSONResponse({"error": last["error"]}, last["status"])
+    return JSONResponse(last.get("result"))
+
+
+def wants_lines(request: Request) -> bool:
+    return LINES in request.headers.get("accept", "")
+
+
+def heard(ctx: Context, request: Request, verb: Verb) -> Iterator[dict[str, Any]]:
+    """Run `verb` in a thread that ends its work even when nobody listens any more; what it says as it comes, then the
+    `result`, or the `error` with its HTTP `status`.
+    """
     said: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
 
     def act() -> None:
@@ -40,16 +56,15 @@ def told(ctx: Context, request: Request, verb: Verb) -> Response:
         said.put(None)
 
     ctx.queue.track(act)
-    lines = iter(said.get, None)
-    if LINES in request.headers.get("accept", ""):
-        return StreamingResponse(_lines(lines), media_type=LINES)
-    *_, last = lines
-    assert last is not None
-    if "error" in last:
-        return JSONResponse({"error": last["error"]}, last["status"])
-    return JSONResponse(last.get("result"))
+    return _until_none(said)
 
 
-def _lines(lines: Iterator[dict[str, Any] | None]) -> Iterator[str]:
-    for line in lines:
-        yield json.dumps(line, ensure_ascii=False) + "\n"
+def streamed(lines: Iterator[dict[str, Any]]) -> Response:
+    return StreamingResponse(
+        (json.dumps(line, ensure_ascii=False) + "\n" for line in lines), media_type=LINES
+    )
+
+
+def _until_none(said: queue.SimpleQueue[dict[str, Any] | None]) -> Iterator[dict[str, Any]]:
+    while (line := said.get()) is not None:
+        yield line

@@ -95,7 +95,8 @@ def snapshot(row: Snapshot) -> dict[str, Any]:
     return {
         "id": row.id, "snapshot": row.name, "site": row.site, "env": row.env, "created_at": row.created_at,
         "actor": row.actor, "cause": row.cause, "label": row.label or None, "release": f"r{row.release}",
-        "bytes": row.bytes, "stored": row.stored, "files": row.files, "pinned": row.pinned,
+        "bytes": row.bytes, "stored": row.stored, "files": row.files, "newer": row.newer,
+        "pinned": row.pinned,
         "database": {
             name: {"rows": one.rows, "schema": one.schema.fingerprint,
                    "tables": {table: count.rows for table, count in sorted(one.tables.items())}}

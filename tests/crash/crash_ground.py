@@ -21,12 +21,12 @@ SITE = "blog"
 
 
 class Mortal(Server):
-    """`start` runs the launcher. `die_at(n)` makes the n-th durable step from now on the last. Its addresses stay
-    the same however often it is started.
+    """`start` runs the launcher. `die_at(n)` makes the n-th durable step from now on the last, `die_at("A then B")` the
+    first B after an A. Its addresses stay the same however often it is started.
     """
 
-    def __init__(self, edge_driver: str = "embedded") -> None:
-        super().__init__(edge_driver=edge_driver)
+    def __init__(self, edge_driver: str = "embedded", settings: str = "") -> None:
+        super().__init__(edge_driver=edge_driver, settings=settings)
         self.listen, self.edge = free_addresses(2)
 
     @property
@@ -40,9 +40,9 @@ class Mortal(Server):
     def start(self, *, command: tuple[str, ...] = LAUNCHER) -> None:
         super().start(command=command)
 
-    def die_at(self, number: int) -> None:
+    def die_at(self, step: int | str) -> None:
         (self.home / "run/steps").unlink(missing_ok=True)
-        (self.home / "run/fault").write_text(str(number))
+        (self.home / "run/fault").write_text(str(step))
         self._begin = self.log.stat().st_size
 
     def steps(self) -> list[str]:

@@ -3,9 +3,10 @@
     python crash_launcher.py serve --home HOME …
 
 While `HOME/run/fault` holds a number, every durable step is counted and written to `HOME/run/steps`; before the
-one of that number the process kills itself. So "after step N" is "before step N + 1": nothing durable lies
-between. It also looks after things every second instead of every ten, and is given little time to stop, so that
-nobody waits for that. What is wrapped here is wrapped nowhere else: the product has no seam for this.
+one of that number the process kills itself; with `A then B` before the first B that follows an A. So "after step N" is
+"before step N + 1": nothing durable lies between. It also looks after things every second instead of every ten, and is
+given little time to stop, so that nobody waits for that. What is wrapped here is wrapped nowhere else: the product has
+no seam for this.
 """
 
 from __future__ import annotations
@@ -40,21 +41,27 @@ from gitdeploy.web import serve  # imported once, here: each start is then a for
 HOME = Path(sys.argv[sys.argv.index("--home") + 1])
 _lock = threading.RLock()
 _count = 0
+_passed = 0
 _inside = threading.local()
 
 
 def step(label: str) -> None:
-    global _count
+    global _count, _passed
     try:
-        fatal = int((HOME / "run/fault").read_text())
-    except (FileNotFoundError, ValueError):
+        fatal = (HOME / "run/fault").read_text()
+    except FileNotFoundError:
+        return
+    if not fatal:  # it is being written
         return
     with _lock:
         _count += 1
         with open(HOME / "run/steps", "a") as said:
             said.write(f"{_count} {label}\n")
-        if _count == fatal:
-            (HOME / "run/fault").unlink()
+        on_the_way = fatal.split(" then ")
+        if label.endswith(on_the_way[min(_passed, len(on_the_way) - 1)]):
+            _passed += 1
+        if fatal == str(_count) or (not fatal.isdigit() and _passed == len(on_the_way)):
+            (HOME / "run/fault").unlink(missing_ok=True)
             os.kill(os.getpid(), signal.SIGKILL)
             signal.pause()
 
@@ -135,6 +142,10 @@ for one, function in (
     (driver, "run"),
     (driver, "scale"),
     (driver, "drain"),
+    (driver, "hold"),
+    (driver.Hold, "release"),
+    (Exchange, "swap"),
+    (Exchange, "put_back"),
     (Environment, "retire"),
     (Environment, "remove"),
     (RefTransaction, "__enter__"),

@@ -19,6 +19,7 @@ CHOSEN = [
     "in_a_unit.py",
     "test_confined.py::test_a_secret_is_in_no_argument_list_and_no_file",
     "test_confined.py::test_an_app_runs_as_a_user_without_rights",
+    "test_hold.py::test_those_who_wait_and_those_who_still_come_are_answered_by_the_other_slot",
     "test_outlives.py::test_a_slot_outlives_its_starter",
     "test_outlives.py::test_a_new_keeper_takes_over_what_a_killed_one_left",
     "test_outlives.py::test_the_only_program_that_was_taken_over_is_started_again_when_it_ends",

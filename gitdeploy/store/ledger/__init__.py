@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlite_utils import Database as File
 
 from gitdeploy.domain.access import Grant, Key, Token
+from gitdeploy.domain.answer import Answer
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import ConfigVersion
 from gitdeploy.domain.cutover import Cutover
@@ -30,6 +31,7 @@ from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.schedule import Schedule
 from gitdeploy.domain.schema import KnownSchema
+from gitdeploy.domain.session import Session
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.domain.switch import SwitchRecord
@@ -76,6 +78,8 @@ class Ledger:
         self.grants = Rows(self, "grants", Grant, key=("actor", "site"))
         self.tokens = Rows(self, "tokens", Token, key=("id",))
         self.keys = Rows(self, "keys", Key, key=("id",))
+        self.sessions = Rows(self, "sessions", Session, key=("id",))
+        self.answers = Rows(self, "answers", Answer, key=("id",))
         self.events = Events(self)
 
     @contextlib.contextmanager

@@ -51,11 +51,18 @@ class Events:
             )
         return event
 
-    def list(self, *, site: str = "", after: int = 0, limit: int = 100) -> list[Event]:
-        """The newest `limit` events, newest first."""
-        where, values = ("WHERE site = ?", (site,)) if site else ("", ())
+    def list(self, *, site: str = "", after: int = 0, before: str = "", limit: int = 100) -> list[Event]:
+        """The newest `limit` events, newest first; of those older than the event `before`, an id."""
+        tests, values = ["1"], []
+        if site:
+            tests.append("site = ?")
+            values.append(site)
+        if before:
+            tests.append("number < (SELECT number FROM events WHERE id = ?)")
+            values.append(before)
         rows = self._ledger.query(
-            f"SELECT number, {_COLUMNS} FROM events {where} ORDER BY number DESC LIMIT ?", (*values, limit)
+            f"SELECT number, {_COLUMNS} FROM events WHERE {' AND '.join(tests)} ORDER BY number DESC LIMIT ?",
+            (*values, limit),
         )
         return [_event(row) for row in rows if int(str(row["number"])) > after]
 

@@ -26,6 +26,7 @@ CREATE TABLE builds (
 CREATE INDEX builds_by_key ON builds (site, key, state);
 CREATE INDEX builds_by_commit ON builds (site, "commit");
 CREATE INDEX builds_by_state ON builds (state);
+CREATE INDEX builds_by_site ON builds (site, id);
 CREATE INDEX builds_by_artifact ON builds (artifact);
 CREATE TABLE releases (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
@@ -59,7 +60,8 @@ CREATE TABLE snapshots (
   number INTEGER NOT NULL, env TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL,
   artifact TEXT NOT NULL, bytes INTEGER NOT NULL, files INTEGER NOT NULL, stored INTEGER NOT NULL,
   "release" INTEGER NOT NULL, databases TEXT NOT NULL, label TEXT NOT NULL, cause TEXT NOT NULL,
-  pinned INTEGER NOT NULL, verified TEXT NOT NULL, copied TEXT NOT NULL, expires_at TEXT, UNIQUE (site, number)
+  pinned INTEGER NOT NULL, verified TEXT NOT NULL, copied TEXT NOT NULL, expires_at TEXT,
+  newer INTEGER NOT NULL, UNIQUE (site, number)
 );
 CREATE TABLE moves (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
@@ -117,6 +119,11 @@ CREATE TABLE incidents (
   rejected TEXT NOT NULL, commits TEXT NOT NULL, ticks TEXT NOT NULL, facts TEXT NOT NULL, text TEXT NOT NULL,
   fix TEXT NOT NULL, fixed_by INTEGER, closed_at TEXT, closed_by TEXT, PRIMARY KEY (site, number)
 );
+CREATE TABLE answers (
+  id TEXT PRIMARY KEY, request TEXT NOT NULL, created_at TEXT NOT NULL, state TEXT NOT NULL, status INTEGER NOT NULL,
+  body BLOB NOT NULL
+);
+CREATE INDEX answers_by_time ON answers (created_at);
 CREATE TABLE grants (actor TEXT NOT NULL, site TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (actor, site));
 CREATE TABLE tokens (
   id TEXT PRIMARY KEY, actor TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL,
@@ -126,6 +133,11 @@ CREATE TABLE keys (
   id TEXT PRIMARY KEY, actor TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL UNIQUE,
   comment TEXT NOT NULL, created_at TEXT NOT NULL
 );
+CREATE TABLE sessions (
+  id TEXT PRIMARY KEY, actor TEXT NOT NULL, token TEXT NOT NULL, hash TEXT NOT NULL UNIQUE,
+  created_at TEXT NOT NULL, expires_at TEXT NOT NULL, agent TEXT NOT NULL
+);
+CREATE INDEX sessions_by_actor ON sessions (actor, id);
 CREATE TABLE events (
   number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at TEXT NOT NULL, site TEXT NOT NULL, env TEXT NOT NULL,
   actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, data TEXT NOT NULL, prev TEXT NOT NULL,

@@ -11,8 +11,9 @@ from gitdeploy.domain import target as targets
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.options import REASON_MAX, Options
 from gitdeploy.domain.release import Release
-from gitdeploy.domain.role import Role
+from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.schedule import moment
+from gitdeploy.domain.site import Site
 from gitdeploy.domain.target import Target
 from gitdeploy.errors import Invalid
 from gitdeploy.service import diff as diffs
@@ -26,7 +27,7 @@ from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
-from gitdeploy.web.stream import told
+from gitdeploy.web.stream import Verb, told
 
 router = APIRouter(tags=["releases"])
 
@@ -131,41 +132,48 @@ def cancel(ctx: Ctx, who: Who, site: ThisSite, schedule: str) -> dict[str, Any]:
     return views.schedule(schedules.cancel(ctx, who, site, schedule))
 
 
-def _order(
-    verb: str, act: Callable[[Context, Ask, Target], Release], default: str
-) -> Callable[..., Response]:
+def ordered(ctx: Context, who: Actor, site: Site, verb: str, body: Order) -> Verb:
+    """What carries out an order for whoever may give it. Raises Refused, Invalid."""
+    act, default, _says = ORDERS[verb]
+    who.need(Role.MAINTAINER, site.name, f"{verb} {body.env}")
+    if body.force_schema and not body.reason:
+        raise Invalid("force_schema needs a reason.", "Say why with reason.")
+    ask_for = body.target or default
+
+    def run(teller: Teller) -> dict[str, Any]:
+        ask = Ask(
+            who.name, site, body.env, body.reason, body.dry_run, body.no_cache, body.config,
+            body.snapshot, body.force_schema, body.rehearse, body.rehearsal, teller,
+        )  # fmt: skip
+        try:
+            if body.at:
+                return views.schedule(orders.file(ctx, who, site, verb, ask_for, _later(body), teller))
+            return views.release(act(ctx, ask, targets.parse(ask_for)))
+        except releases.DryRun as done:
+            return {"dry_run": True, "message": done.message}
+        except Rehearsed as done:
+            return views.rehearsed(done, teller)
+
+    return run
+
+
+ORDERS: dict[str, tuple[Callable[[Context, Ask, Target], Release], str, str]] = {
+    "promote": (releases.promote, "", "A build, branch, tag or commit goes live as it was built."),
+    "rollback": (releases.rollback, "previous", "A release that served before is live again."),
+    "redeploy": (releases.redeploy, "live", "A fresh build of the same commit goes live."),
+}
+"""Of each verb: what carries it out, what it means without a target, and what it is."""
+
+
+def _route(verb: str) -> Callable[..., Response]:
     def order(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Order) -> Response:
-        who.need(Role.MAINTAINER, site.name, f"{verb} {body.env}")
-        if body.force_schema and not body.reason:
-            raise Invalid("force_schema needs a reason.", "Say why with reason.")
-
-        ask_for = body.target or default
-
-        def run(teller: Teller) -> dict[str, Any]:
-            ask = Ask(
-                who.name, site, body.env, body.reason, body.dry_run, body.no_cache, body.config,
-                body.snapshot, body.force_schema, body.rehearse, body.rehearsal, teller,
-            )  # fmt: skip
-            try:
-                if body.at:
-                    return views.schedule(orders.file(ctx, who, site, verb, ask_for, _later(body), teller))
-                return views.release(act(ctx, ask, targets.parse(ask_for)))
-            except releases.DryRun as done:
-                return {"dry_run": True, "message": done.message}
-            except Rehearsed as done:
-                return views.rehearsed(done, teller)
-
-        return told(ctx, request, run)
+        return told(ctx, request, ordered(ctx, who, site, verb, body))
 
     return order
 
 
-for _verb, _act, _default, _says in (
-    ("promote", releases.promote, "", "A build, branch, tag or commit goes live as it was built."),
-    ("rollback", releases.rollback, "previous", "A release that served before is live again."),
-    ("redeploy", releases.redeploy, "live", "A fresh build of the same commit goes live."),
-):
+for _verb, (_act, _default, _says) in ORDERS.items():
     router.add_api_route(
-        f"/sites/{{site}}/{_verb}", _order(_verb, _act, _default), methods=["POST"], name=_verb,
+        f"/sites/{{site}}/{_verb}", _route(_verb), methods=["POST"], name=_verb,
         description=f"{_says} Answers when it is live, or says why it is not. With `at` it is checked and filed.",
     )  # fmt: skip

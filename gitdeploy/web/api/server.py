@@ -25,9 +25,11 @@ class Session(BaseModel):
 
 
 @router.get("/events")
-def listing(ctx: Ctx, who: Who, site: str = "", limit: int = 100, after: int = 0) -> list[dict[str, Any]]:
-    """The audit log, newest first."""
-    found = events.listing(ctx, who, site=site, limit=max(1, min(limit, 1000)), after=after)
+def listing(
+    ctx: Ctx, who: Who, site: str = "", limit: int = 100, after: int = 0, before: str = ""
+) -> list[dict[str, Any]]:
+    """The audit log, newest first; `before` is the id of the last one already seen."""
+    found = events.listing(ctx, who, site=site, limit=max(1, min(limit, 1000)), after=after, before=before)
     return [views.event(one) for one in found]
 
 

@@ -8,20 +8,22 @@ from pydantic import BaseModel, Field
 
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.options import REASON_MAX
-from gitdeploy.domain.role import Role
-from gitdeploy.domain.snapshot import LABEL_MAX
+from gitdeploy.domain.role import Actor, Role
+from gitdeploy.domain.site import Site
+from gitdeploy.domain.snapshot import LABEL_MAX, Snapshot
 from gitdeploy.errors import Invalid
 from gitdeploy.service import history
 from gitdeploy.service import release as releases
 from gitdeploy.service import restore as restores
 from gitdeploy.service import snapshot as snapshots
 from gitdeploy.service import snapshot_copy as copies
+from gitdeploy.service.context import Context
 from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
-from gitdeploy.web.stream import told
+from gitdeploy.web.stream import Verb, told
 
 router = APIRouter(tags=["snapshots"])
 
@@ -105,7 +107,11 @@ def restore(ctx: Ctx, who: Who, site: ThisSite, request: Request, snapshot: str,
     brings back the release of that time too. `confirm` is needed for production and named environments. `target_kind`
     `project` means production, `preview` refuses to touch anything else.
     """
-    taken = snapshots.find(ctx, site, snapshot)
+    return told(ctx, request, restored(ctx, who, site, snapshots.find(ctx, site, snapshot), body))
+
+
+def restored(ctx: Context, who: Actor, site: Site, taken: Snapshot, body: Restore) -> Verb:
+    """What carries out a restore for whoever may. Raises Refused."""
     env = history.environment_of(
         ctx, site, body.env or (PRODUCTION if body.target_kind == "project" else taken.env)
     )
@@ -127,7 +133,7 @@ def restore(ctx: Ctx, who: Who, site: ThisSite, request: Request, snapshot: str,
         except Rehearsed as done:
             return views.rehearsed(done, teller)
 
-    return told(ctx, request, run)
+    return run
 
 
 @router.delete("/sites/{site}/snapshots/{snapshot}")

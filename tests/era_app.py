@@ -64,6 +64,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/up":
             era = database.run("SELECT name FROM era")
             self.answer("up", 500 if era == ["broken"] else 200)
+        elif self.path == "/writes":
+            rows = database.run("SELECT id FROM writes ORDER BY id")
+            files = sorted(one.name for one in (DATA / "files").glob("w[0-9]*"))
+            self.answer(f"{len(rows)} rows, {'the same' if rows == files else f'not {len(files)}'} files")
         elif self.path == "/work":
             self.answer(*database.run("SELECT count(*) FROM work"))
         elif self.path == "/workers":

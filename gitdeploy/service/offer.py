@@ -1,0 +1,75 @@
+"""What can be done with an environment now; and where something cannot, the reason, before anybody tries."""
+
+from __future__ import annotations
+
+from gitdeploy.domain.config import difference
+from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.release import Release
+from gitdeploy.domain.role import Actor, Role
+from gitdeploy.domain.site import Site
+from gitdeploy.errors import GitdeployError, Refused
+from gitdeploy.service import config, migration, slot
+from gitdeploy.service.context import Context
+from gitdeploy.service.teller import Teller
+
+
+def rollback(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
+    """Why nothing can be rolled back in `env` just now; "" when something can."""
+    if why := lacking(actor, Role.MAINTAINER, site.name, "roll back"):
+        return why
+    served = ctx.ledger.releases.where(
+        site=site.name, env=env.name, sql="live_at IS NOT NULL", order="number DESC", limit=2
+    )
+    if len(served) < 2:
+        return f"{env.name} has had no release before this one, so there is nothing to go back to."
+    return under_way(ctx, env)
+
+
+def promote(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
+    """Why nothing may go live in `env` just now; "" when something may."""
+    if why := lacking(actor, Role.MAINTAINER, site.name, f"promote to {env.name}"):
+        return why
+    if site.lock and env.kind != "preview":
+        return f"{site.name} is locked by {site.lock}."
+    return under_way(ctx, env)
+
+
+def under_way(ctx: Context, env: Environment) -> str:
+    """What is changing `env` at this moment. A build is not: a rollback never waits for one."""
+    pending = ctx.ledger.releases.one(state="pending", site=env.site, env=env.name)
+    if pending is not None:
+        return f"{pending.name} is on its way to {env.name} right now."
+    if env.state == "restoring":
+        return f"{env.name} is being restored right now."
+    return "" if ctx.lanes.of(env.site, env.name).switch.free else f"{env.name} is being switched right now."
+
+
+def lacking(actor: Actor, role: Role, site: str, action: str) -> str:
+    """Why `actor` may not, for want of a role; "" when they may."""
+    try:
+        actor.need(role, site, action)
+    except Refused as error:
+        return error.message
+    return ""
+
+
+def schema_between(ctx: Context, env: Environment, goal: Release) -> tuple[list[str], GitdeployError | None]:
+    """What the code of `goal` would find changed in today's databases, and the refusal that it would meet."""
+    said: list[str] = []
+    try:
+        teller = Teller(lambda line: said.append(line.decode("utf-8", "replace").strip()))
+        migration.refuse_across(ctx, env, goal, forced=False, teller=teller)
+    except GitdeployError as error:
+        return said, error
+    return said, None
+
+
+def config_between(ctx: Context, env: Environment, goal: Release) -> dict[str, list[str]] | None:
+    """The names of variables `{added, changed, removed}` since `goal` ran; None when nothing is another."""
+    now = slot.config_number(ctx, env)
+    if goal.serves != "app" or goal.config == now:
+        return None
+    scope = slot.config_scope(env)
+    then, today = (config.at(ctx, env.site, scope, number) for number in (goal.config, now))
+    found = difference(then, today)
+    return found if any(found.values()) else None

@@ -1,0 +1,43 @@
+"""The dashboard: one module a noun. Pages parse, call the same verbs under the same policy as the API, and present."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from gitdeploy.web.pages import (
+    access,
+    assets,
+    builds,
+    config,
+    domains,
+    environments,
+    events,
+    incidents,
+    orders,
+    releases,
+    session,
+    settings,
+    setup,
+    sites,
+    snapshots,
+)
+
+router = APIRouter(include_in_schema=False)
+for noun in (
+    assets,
+    setup,
+    session,
+    sites,
+    releases,
+    orders,
+    builds,
+    environments,
+    snapshots,
+    settings,
+    config,
+    domains,
+    incidents,
+    events,
+    access,
+):
+    router.include_router(noun.router)

@@ -1,0 +1,69 @@
+"""Who may do what: one's own tokens and browsers; for admins everybody's roles, tokens and keys."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from gitdeploy.domain import units
+from gitdeploy.domain.role import EVERY_SITE, Role
+from gitdeploy.service import access
+from gitdeploy.service import session as sessions
+from gitdeploy.web.api.asking import Ctx
+from gitdeploy.web.pages import page
+from gitdeploy.web.pages.asking import Seen, Sent
+
+router = APIRouter()
+
+
+@router.get("/access")
+def show(request: Request, ctx: Ctx, visit: Seen) -> Response:
+    who = visit.actor
+    is_admin = visit.may("admin")
+    return page.shown(
+        request, "access.html", title="Access", is_admin=is_admin, own=access.own_tokens(ctx, who),
+        browsers=sessions.listing(ctx, who), roles=[str(one) for one in Role], every_site=EVERY_SITE,
+        grants=access.grants(ctx, who) if is_admin else [],
+        tokens=[one for one in access.tokens(ctx, who) if access.counts(one)] if is_admin else [],
+        keys=access.keys(ctx, who) if is_admin else [],
+    )  # fmt: skip
+
+
+@router.post("/access")
+def grant(ctx: Ctx, visit: Seen, form: Sent) -> Response:
+    site = form.get("site") or EVERY_SITE
+    access.grant(ctx, visit.actor, form.get("actor"), Role.parse(form.get("role")), site)
+    return page.led("access", done="granted")
+
+
+@router.post("/access/revoke")
+def revoke(ctx: Ctx, visit: Seen, form: Sent) -> Response:
+    access.revoke(ctx, visit.actor, form.get("actor"), form.get("site"))
+    return page.led("access", done="revoked")
+
+
+@router.post("/tokens")
+def create_token(request: Request, ctx: Ctx, visit: Seen, form: Sent) -> Response:
+    """The secret is on this page and nowhere else."""
+    ttl = form.get("ttl")
+    name = form.get("actor") or visit.actor.name
+    _, secret = access.create_token(ctx, visit.actor, name, seconds=units.parse_duration(ttl) if ttl else 0)
+    return page.shown(request, "new_token.html", title="New token", name=name, secret=secret)
+
+
+@router.post("/tokens/revoke")
+def revoke_token(ctx: Ctx, visit: Seen, form: Sent) -> Response:
+    access.revoke_token(ctx, visit.actor, form.get("id"))
+    return page.led("access", done="revoked")
+
+
+@router.post("/keys")
+def add_key(ctx: Ctx, visit: Seen, form: Sent) -> Response:
+    access.add_key(ctx, visit.actor, form.get("actor"), form.get("key"))
+    return page.led("access", done="added")
+
+
+@router.post("/keys/remove")
+def remove_key(ctx: Ctx, visit: Seen, form: Sent) -> Response:
+    access.remove_key(ctx, visit.actor, form.get("id"))
+    return page.led("access", done="removed")
