@@ -95,7 +95,7 @@ class Environment:
         kinds.count(0, 10), 0, "How many other people must approve a release.", later="approvals"
     )
     freeze: tuple[str, ...] = key(
-        kinds.freezes, [], "Times (UTC) in which nothing goes live.", later="approvals"
+        kinds.freezes, [], "Times (UTC) in which nothing goes live, except a rollback."
     )
 
 

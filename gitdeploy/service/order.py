@@ -25,6 +25,7 @@ from gitdeploy.service import (
     cutover,
     cutover_plan,
     cutover_run,
+    freeze,
     history,
     move,
     release,
@@ -40,6 +41,8 @@ from gitdeploy.service.teller import Teller
 SCHEDULE, CUTOVER = "sch_", "cut_"
 _OF_DEVELOPERS = ("cancel", "snapshot", "restore", "clone", "cutover", "approve", "reject")
 """What these may do where is decided by the verb itself."""
+_STOPPED = ("promote", "redeploy", "restore", "clone", "cutover")
+"""What a freeze stops."""
 _REHEARSED = ("promote", "redeploy", "rollback", "restore", "cutover")
 
 
@@ -59,6 +62,8 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
         raise Invalid(f"{verb}/{target} is not rehearsed.", "Push it without -o rehearse and -o rehearsal.")
     if options.ticket and verb not in ("cutover", "approve"):
         raise Invalid(f"{verb}/{target} has no ticket.", "Push it without -o ticket.")
+    if options.override_freeze and verb not in _STOPPED:
+        raise Invalid(f"{verb}/{target} meets no freeze.", "Push it without -o override-freeze.")
     match verb:
         case "cutover" | "approve" | "reject" if options.env:
             raise Invalid("A cutover goes to production.", "Push it without -o env.")
@@ -72,12 +77,16 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
             restore.allow(
                 ctx, actor, site, env, taken, confirmed=bool(options.reason), rehearsed=options.rehearse
             )
+            freeze.allow(ctx, actor, site, env.name, options)
         case "clone":
             _, into = move.between(ctx, site, target)
             move.allow(actor, site, into, confirmed=bool(options.reason), dry_run=options.dry_run)
+            freeze.allow(ctx, actor, site, into.name, options)
         case "rollback" | "promote" | "redeploy":
             targets.parse(target)
-            history.environment_of(ctx, site, options.env)
+            env = history.environment_of(ctx, site, options.env)
+            if verb in _STOPPED:
+                freeze.allow(ctx, actor, site, env.name, options)
 
 
 def carry_out(
@@ -96,7 +105,7 @@ def carry_out(
         actor=actor.name, site=site, env=options.env or PRODUCTION, reason=options.reason,
         dry_run=options.dry_run, no_cache=options.no_cache, config=options.config,
         snapshot=options.snapshot, force_schema=options.force_schema, rehearse=options.rehearse,
-        rehearsal=options.rehearsal, teller=teller, gone=stop,
+        rehearsal=options.rehearsal, override_freeze=options.override_freeze, teller=teller, gone=stop,
     )  # fmt: skip
     match verb:
         case "rollback":

@@ -25,7 +25,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.errors import Busy, GitdeployError, Invalid, Refused
 from gitdeploy.git.receive import Answer
 from gitdeploy.git.repository import Repository
-from gitdeploy.service import bad_commits, environment, incident, order, policy, release, schedule
+from gitdeploy.service import bad_commits, environment, freeze, incident, order, policy, release, schedule
 from gitdeploy.service.context import Context
 from gitdeploy.service.mishap import plainly
 from gitdeploy.service.teller import Teller
@@ -147,6 +147,7 @@ def _allow(
             actor.need(Role.MAINTAINER, site, f"change {env}")
             _forward_only(push, update, branch, env)
             _refuse_options(options, env)
+            freeze.allow(ctx, actor, push.site, env, options)
             _refuse_held(ctx, push, options, update, env)
         case Built(branch, str() as env):
             actor.need(Role.MAINTAINER, site, f"change {env}")
@@ -192,6 +193,11 @@ def _carry_out(
                 raise Invalid(
                     "Only what goes live within the push is rehearsed: a gated branch, and orders.",
                     "Push without -o rehearse and -o rehearsal.",
+                )
+            if options.override_freeze:
+                raise Invalid(
+                    "Only what goes live within the push goes through a freeze: a gated branch, and orders.",
+                    "Push without -o override-freeze.",
                 )
             if options.dry_run:
                 raise release.DryRun(release.DRY_RUN)

@@ -50,6 +50,7 @@ class Ask:
     force_schema: bool = False
     rehearse: bool = False
     rehearsal: str = ""
+    override_freeze: bool = False
     teller: Teller = field(default_factory=Teller)
     gone: Callable[[], bool] = field(default=lambda: False)
 
@@ -88,6 +89,7 @@ def deploy(
         snapshot=options.snapshot,
         rehearse=options.rehearse,
         rehearsal=options.rehearsal,
+        override_freeze=options.override_freeze,
         teller=teller,
         gone=stop,
     )
@@ -255,7 +257,7 @@ def _go_live(
         env=env, kind=kind, build=made.build, commit=goal.commit if goal else commit.id if commit else "",
         subject=goal.subject if goal else commit.subject if commit else "", actor=ask.actor, reason=ask.reason,
         origin=goal.origin if goal else None, moves=moves, fresh=made.fresh, config=config, gone=ask.gone,
-        still=still_so, brings=brings, snapshot=ask.snapshot,
+        still=still_so, brings=brings, snapshot=ask.snapshot, override_freeze=ask.override_freeze,
     )  # fmt: skip
     return switch(ctx, plan, ask.teller)
 

@@ -21,6 +21,7 @@ from gitdeploy.domain.cutover import Cutover
 from gitdeploy.domain.database import Database
 from gitdeploy.domain.domain_name import Domain
 from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.freeze import Freeze
 from gitdeploy.domain.head import Head
 from gitdeploy.domain.incident import Incident
 from gitdeploy.domain.move import Move
@@ -72,6 +73,7 @@ class Ledger:
         self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
         self.pictures = Rows(self, "pictures", Pictures, key=("id",))
         self.schedules = Rows(self, "schedules", Schedule, key=("id",))
+        self.freezes = Rows(self, "freezes", Freeze, key=("id",))
         self.domains = Rows(self, "domains", Domain, key=("host",))
         self.incidents = Rows(self, "incidents", Incident, key=("site", "number"))
         self.grants = Rows(self, "grants", Grant, key=("actor", "site"))

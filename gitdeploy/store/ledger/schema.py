@@ -109,6 +109,12 @@ CREATE TABLE schedules (
   "commit" TEXT NOT NULL, state TEXT NOT NULL, said TEXT NOT NULL, ended_at TEXT
 );
 CREATE INDEX schedules_by_state ON schedules (state, at);
+CREATE TABLE freezes (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  env TEXT NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL,
+  created_at TEXT NOT NULL
+);
+CREATE INDEX freezes_by_site ON freezes (site, env);
 CREATE TABLE domains (
   host TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL
