@@ -9,6 +9,7 @@ import click
 from gitdeploy import __version__
 from gitdeploy.cli import (
     access,
+    approvals,
     builds,
     config,
     cutovers,
@@ -81,6 +82,7 @@ NOUNS = (
     snapshots,
     moves,
     cutovers,
+    approvals,
     freezes,
     incident,
     builds,

@@ -18,7 +18,7 @@ from gitdeploy.errors import Busy, Failed, NotFound
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import bad_commits, database, freeze, policy, preview_data, serving, slot
+from gitdeploy.service import approval, bad_commits, database, freeze, policy, preview_data, serving, slot
 from gitdeploy.service import build as builds
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
@@ -94,8 +94,10 @@ def refresh(ctx: Context, pending: PendingPush, teller: Teller) -> None:
             return  # it stays pending and is built at the next start
         told = plainly(error, f"push {pending.id} of {pending.site}")
         teller.problem(told.message, told.hint)
-        if isinstance(error, Busy) and _is_stopped(ctx, site, branch):
-            return  # it stays pending and goes live once the site is unlocked, or the freeze is over
+        if isinstance(error, approval.Missing) or (
+            isinstance(error, Busy) and _is_stopped(ctx, site, branch)
+        ):
+            return  # it stays pending and goes live once the site is unlocked, the freeze over, the release approved
         with contextlib.suppress(Failed):  # a full disk
             if (env := _of_branch(ctx, site, branch)) is not None and env.release is None:
                 ctx.ledger.environments.change(env, state="failed")
@@ -190,6 +192,7 @@ def _build_and_show(
     env = ensure(ctx, site.name, name, branch=branch)
     refuse_if_locked(ctx, env)
     freeze.refuse(ctx, env)
+    approval.refuse_waiting(ctx, env, commit.id)
     made = builds.ensure(
         ctx, builds.Wanted(site, commit, pending.ref, pending.actor, teller, afresh=options.no_cache)
     )
@@ -198,6 +201,8 @@ def _build_and_show(
         return
     serving.say_artifact(ctx, made.build, made.reused, teller)
 
+    new = "promote" if made.reused else "deploy"
+    approval.require(ctx, env, new, made.build, commit.id, pending.actor)
     preview_data.fill(ctx, env, made.build, pending.actor, teller)
 
     def still() -> None:
@@ -209,11 +214,12 @@ def _build_and_show(
     release = switch(
         ctx,
         Plan(
-            env=env, kind="promote" if made.reused else "deploy", build=made.build, commit=commit.id,
+            env=env, kind=new, build=made.build, commit=commit.id,
             subject=commit.subject, actor=pending.actor, reason=options.reason, fresh=made.fresh, still=still,
         ),
         teller,
     )  # fmt: skip
+    approval.use(ctx, env, made.build, commit.id, pending.actor)
     if kind == "preview":
         expires = clock.later(settings.preview.ttl) if settings.preview.ttl else None
         ctx.ledger.environments.change(env, release=release.number, state="ready", expires_at=expires)

@@ -182,7 +182,9 @@ def _carry_out(
                 raise Refused(
                     f"{verb}/{target} cannot be part of an --atomic push.", "Push the command on its own."
                 )
-            moved = order.carry_out(ctx, push.actor, push.site, verb, target, options, push.teller, push.gone)
+            moved = order.carry_out(
+                ctx, push.actor, push.site, verb, target, options, push.teller, push.gone, pushed=update.new
+            )
             return Answer(update.ref, moved=moved)
         case _:
             if options.at:
@@ -214,7 +216,7 @@ def _schedule(
     if isinstance(what, Order):
         order.file(ctx, push.actor, push.site, what.verb, what.target, options, push.teller, push.gone)
         return Answer(update.ref)
-    now = replace(options, at="", dry_run=True)
+    now = replace(options, dry_run=True)
     with contextlib.suppress(release.DryRun):
         release.deploy(ctx, push.actor, push.site, what.environment, update, now, push.teller, push.gone)
     if options.dry_run:

@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlite_utils import Database as File
 
 from gitdeploy.domain.access import Grant, Key, Token
+from gitdeploy.domain.approval import Approval
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import ConfigVersion
 from gitdeploy.domain.cutover import Cutover
@@ -73,6 +74,7 @@ class Ledger:
         self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
         self.pictures = Rows(self, "pictures", Pictures, key=("id",))
         self.schedules = Rows(self, "schedules", Schedule, key=("id",))
+        self.approvals = Rows(self, "approvals", Approval, key=("id",))
         self.freezes = Rows(self, "freezes", Freeze, key=("id",))
         self.domains = Rows(self, "domains", Domain, key=("host",))
         self.incidents = Rows(self, "incidents", Incident, key=("site", "number"))

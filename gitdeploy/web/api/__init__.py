@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from gitdeploy.web.api import (
     access,
+    approvals,
     builds,
     config,
     cutovers,
@@ -33,6 +34,7 @@ for noun in (
     moves,
     cutovers,
     freezes,
+    approvals,
     builds,
     environments,
     processes,

@@ -150,7 +150,7 @@ def ordered(ctx: Context, who: Actor, site: Site, verb: str, body: Order) -> Ver
         ask = Ask(
             who.name, site, body.env, body.reason, body.dry_run, body.no_cache, body.config,
             body.snapshot, body.force_schema, body.rehearse, body.rehearsal,
-            body.override_freeze, teller,
+            body.override_freeze, teller=teller,
         )  # fmt: skip
         try:
             if body.at:
