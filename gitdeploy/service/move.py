@@ -27,7 +27,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.errors import Busy, Failed, GitdeployError, Invalid, NotFound, Refused
 from gitdeploy.runtime.apps.driver import app_user
-from gitdeploy.service import base, history, move_course, move_end, move_journal, restore, snapshot
+from gitdeploy.service import base, freeze, history, move_course, move_end, move_journal, restore, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.move_course import Course
 from gitdeploy.service.move_end import Source
@@ -97,6 +97,8 @@ def clone(ctx: Context, ask: Ask, source: Source, chosen: Chosen) -> Move:
     """Move content into the environment that is asked for. Raises Refused for conflicts, unless they are to be
     overwritten; when it fails nothing has changed, or it says otherwise.
     """
+    if not ask.override_freeze:
+        freeze.refuse(ctx, history.environment_of(ctx, ask.site, ask.env))
     with (
         _target(ctx, ask, source) as target,
         restore.restoring(ctx, target),

@@ -109,6 +109,19 @@ CREATE TABLE schedules (
   "commit" TEXT NOT NULL, state TEXT NOT NULL, said TEXT NOT NULL, ended_at TEXT
 );
 CREATE INDEX schedules_by_state ON schedules (state, at);
+CREATE TABLE approvals (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  env TEXT NOT NULL, "commit" TEXT NOT NULL, artifact TEXT NOT NULL, build TEXT NOT NULL, subject TEXT NOT NULL,
+  actor TEXT NOT NULL, authors TEXT NOT NULL, created_at TEXT NOT NULL, state TEXT NOT NULL, votes TEXT NOT NULL,
+  ended_at TEXT, ended_by TEXT NOT NULL, reason TEXT NOT NULL
+);
+CREATE UNIQUE INDEX approvals_open ON approvals (site, env, "commit", artifact) WHERE state = 'open';
+CREATE TABLE freezes (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  env TEXT NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL,
+  created_at TEXT NOT NULL
+);
+CREATE INDEX freezes_by_site ON freezes (site, env);
 CREATE TABLE domains (
   host TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL
