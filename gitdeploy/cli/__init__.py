@@ -9,12 +9,14 @@ import click
 from gitdeploy import __version__
 from gitdeploy.cli import (
     access,
+    approvals,
     builds,
     config,
     cutovers,
     demo,
     dev,
     domains,
+    freezes,
     incident,
     moves,
     processes,
@@ -81,6 +83,8 @@ NOUNS = (
     snapshots,
     moves,
     cutovers,
+    approvals,
+    freezes,
     incident,
     builds,
     processes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ import click
 
 from gitdeploy.cli.client import Client
 from gitdeploy.domain.names import PRODUCTION
+from gitdeploy.errors import Invalid
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 SYSTEM_HOME = Path("/var/lib/gitdeploy")
@@ -71,3 +73,16 @@ def rehearsing(command: Function) -> Function:
         "--rehearse", is_flag=True, help="Run it on copies, say what it does and how long it takes, and stop."
     )
     return rehearse(rehearsal(command))
+
+
+def utc(text: str) -> str:
+    """A time as somebody types it, in UTC; what names no zone is in that of this machine. Raises Invalid."""
+    if not text:
+        return ""
+    try:
+        moment = datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise Invalid(
+            f"{text!r} is not a time.", "Write 2026-11-01T02:00 or 2026-11-01T02:00+01:00."
+        ) from None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

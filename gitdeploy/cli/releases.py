@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from gitdeploy.cli import picture_book, screen
-from gitdeploy.cli.asking import Settings, as_json, env, rehearsing, settings, site
-from gitdeploy.errors import Invalid
+from gitdeploy.cli.asking import Settings, as_json, env, rehearsing, settings, site, utc
 
 
 @click.command("releases")
@@ -46,7 +44,7 @@ def listing(asked: Settings, site: str, env: str, limit: int, everything: bool, 
 @settings
 def live(asked: Settings, site: str, env: str, at: str, as_json: bool) -> None:
     """What SITE serves now, or served at a TIME."""
-    found = asked.client.get(f"/sites/{site}/live", env=env, at=_utc(at))
+    found = asked.client.get(f"/sites/{site}/live", env=env, at=utc(at))
     if as_json:
         screen.facts(found)
     elif found is None:
@@ -91,14 +89,18 @@ def _order(verb: str, says: str, default: str | None = None) -> click.Command:
         if not (yes or dry_run or rehearse or as_json) and sys.stdin.isatty():
             click.confirm(f"{verb} {env} of {site} to {target}?", abort=True, err=True)
         body = {
-            "target": target, "env": env, "reason": reason, "snapshot": snapshot, "at": _utc(at),
+            "target": target, "env": env, "reason": reason, "snapshot": snapshot, "at": utc(at),
             "dry_run": dry_run, "rehearse": rehearse, "rehearsal": rehearsal, **more
         }  # fmt: skip
         made = asked.client.follow(f"/sites/{site}/{verb}", body, screen.prose)
         if as_json:
             screen.facts(made)
 
-    if verb == "rollback":
+    if verb != "rollback":
+        order = click.option(
+            "--override-freeze", is_flag=True, help="Although it is frozen; for operators, with --reason."
+        )(order)
+    else:
         order = click.option(
             "--force-schema",
             is_flag=True,
@@ -208,18 +210,6 @@ def cancel(asked: Settings, site: str, id: str) -> None:
     """Take back what waits for its hour; ID may be an ending of it."""
     ended = asked.client.ask("POST", f"/sites/{site}/schedules/{id}/cancel")
     click.echo(f"{ended['verb']} {ended['target']} at {ended['at']} is canceled.", err=True)
-
-
-def _utc(text: str) -> str:
-    if not text:
-        return ""
-    try:
-        moment = datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        raise Invalid(
-            f"{text!r} is not a time.", "Write 2026-11-01T02:00 or 2026-11-01T02:00+01:00."
-        ) from None
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 COMMANDS = (

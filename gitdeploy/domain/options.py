@@ -23,6 +23,7 @@ _FLAGS = (
     "force-schema",
     "overwrite",
     "rehearse",
+    "override-freeze",
 )
 _VALUES = ("reason", "env", "config", "at", "only", "rehearsal", "ticket")
 CONFIGS = ("now", "then")
@@ -46,6 +47,7 @@ class Options:
     force_schema: bool = False
     overwrite: bool = False
     rehearse: bool = False
+    override_freeze: bool = False
     rehearsal: str = ""
     ticket: str = ""
 
@@ -73,8 +75,9 @@ def parse(pushed: Iterable[str]) -> Options:
         raise Invalid("The push options wait and detach contradict each other.", "Say one of them.")
     if options.rehearse and (options.rehearsal or options.dry_run):
         raise Invalid("The push option rehearse stands alone.", "Say it without rehearsal=… and dry-run.")
-    if options.force_schema and not options.reason:
-        raise Invalid("The push option force-schema needs a reason.", "Say: -o force-schema -o reason=…")
+    for flag in ("force-schema", "override-freeze"):
+        if getattr(options, flag.replace("-", "_")) and not options.reason:
+            raise Invalid(f"The push option {flag} needs a reason.", f"Say: -o {flag} -o reason=…")
     return options
 
 

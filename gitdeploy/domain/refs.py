@@ -124,7 +124,7 @@ def _split(ref: str) -> tuple[str, str]:
 
 _EXAMPLES = {
     "rollback": "previous", "cancel": "<build>", "snapshot": "production", "restore": "<snapshot>",
-    "clone": "production/staging", "cutover": "<preview>", "approve": "<cutover>", "reject": "<cutover>",
+    "clone": "production/staging", "cutover": "<preview>", "approve": "<id>", "reject": "<id>",
 }  # fmt: skip
 
 

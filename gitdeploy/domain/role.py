@@ -31,10 +31,13 @@ class Role(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Actor:
-    """Somebody known, with the role they hold on each site (`*` is every site)."""
+    """Somebody known, with the role they hold on each site (`*` is every site). `local` is somebody on the machine
+    itself, whose rights are those of files.
+    """
 
     name: str
     roles: tuple[tuple[str, Role], ...] = ()
+    local: bool = False
 
     def role(self, site: str) -> Role | None:
         held = [role for where, role in self.roles if where in (site, EVERY_SITE)]
@@ -56,4 +59,4 @@ class Actor:
 
 def local_admin(name: str) -> Actor:
     """Somebody on the machine itself whose file permissions already reach everything."""
-    return Actor(name, ((EVERY_SITE, Role.ADMIN),))
+    return Actor(name, ((EVERY_SITE, Role.ADMIN),), local=True)

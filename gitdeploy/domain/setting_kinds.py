@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gitdeploy.domain import crontab, units
+from gitdeploy.domain import crontab, freeze, units
 from gitdeploy.domain.masking import MASKS
 from gitdeploy.domain.rehearsal import VERBS
 from gitdeploy.errors import GitdeployError, Invalid
@@ -161,9 +161,12 @@ def _replaced(value: object) -> dict[str, str]:
     return {env: _matching(r"[^\x00-\x1f]{1,200}", one) for env, one in found.items()}
 
 
-_DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
-_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-_DATE = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+def _freezes(value: object) -> tuple[str, ...]:
+    said = tuple(dict.fromkeys(_text(item) for item in _list(value)))
+    for one in said:
+        freeze.parse(one)
+    return said
+
 
 text = Kind("text", "should be a text", _text)
 flag = Kind("true or false", "should be true or false", _flag)
@@ -205,10 +208,8 @@ databases = names(
     'should be a list of "sqlite:<path>", "postgres" or "mariadb"',
     r"sqlite:[^/\x00-\x1f][^\x00-\x1f]*|postgres|mariadb",
 )
-freezes = names(
-    "list",
-    'should be a list such as ["Fri 16:00 - Mon 08:00", "2026-12-20 - 2027-01-02"]',
-    rf"{_DAY} {_CLOCK} - {_DAY} {_CLOCK}|{_DATE} - {_DATE}",
+freezes = Kind(
+    "list", 'should be a list such as ["Fri 16:00 - Mon 08:00", "2026-12-20 - 2027-01-02"]', _freezes
 )
 rehearsed = names("list", f'should be a list of {", ".join(VERBS)}, such as ["migration"]', "|".join(VERBS))
 branch = Kind("branch", 'should be a branch name such as "main"', _branch)

@@ -91,11 +91,9 @@ class Environment:
     rehearse: tuple[str, ...] = key(
         kinds.rehearsed, [], "What has to be rehearsed on copies before it is done here."
     )
-    approvals: int = key(
-        kinds.count(0, 10), 0, "How many other people must approve a release.", later="approvals"
-    )
+    approvals: int = key(kinds.count(0, 10), 0, "How many other people must approve a release.")
     freeze: tuple[str, ...] = key(
-        kinds.freezes, [], "Times (UTC) in which nothing goes live.", later="approvals"
+        kinds.freezes, [], "Times (UTC) in which nothing goes live, except a rollback."
     )
 
 

@@ -126,6 +126,17 @@ class Repository:
             parents=tuple(parent.decode() for parent in found.parents),
         )
 
+    def tag(self, id: str) -> SignedTag | None:
+        """An annotated tag by its own id; None for what is none."""
+        with self._open() as repo:
+            found = repo.object_store[_id(id)]
+        if not isinstance(found, Tag):
+            return None
+        signature = found.signature or b""
+        payload = found.as_raw_string().removesuffix(signature)
+        name = found.name.decode("utf-8", "replace")
+        return SignedTag(name, found.object[1].decode(), payload, signature)
+
     def find_commits(self, prefix: str) -> list[str]:
         """The full ids of commits that start with `prefix` (at most a few)."""
         result = process.run(self.git("rev-parse", f"--disambiguate={prefix}"))
@@ -170,6 +181,16 @@ class Repository:
             return Repo(str(self.path), bare=True)
         except Exception as error:
             raise NotFound(f"There is no repository at {self.path.name}.") from error
+
+
+@dataclass(frozen=True)
+class SignedTag:
+    """`commit` is the id of what it names; `signature` is empty for one that nobody signed."""
+
+    name: str
+    commit: str
+    payload: bytes
+    signature: bytes
 
 
 class TreeReader:

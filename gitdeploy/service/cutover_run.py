@@ -24,6 +24,7 @@ from gitdeploy.service import (
     cutover,
     cutover_plan,
     exchange,
+    freeze,
     rehearsal,
     rehearse,
     restore,
@@ -55,6 +56,8 @@ def run(ctx: Context, actor: Actor, ask: Ask, row: Cutover, *, ticket: str = "")
             "Say in which the cutover is agreed on: --ticket, or by git -o ticket=…",
         )
     both = cutover_plan.sides(ctx, site, row.preview)
+    if not ask.override_freeze:
+        freeze.refuse(ctx, both.production)
     teller.step(f"cutover of {row.preview} to production of {site.name} by {actor.name}: {row.id}")
     taken = _capture(ctx, ask, both.preview, row.id)
     with ctx.lanes.of(site.name, PRODUCTION).data.hold(f"the cutover {row.id}", teller, ask.gone):

@@ -1,5 +1,5 @@
-"""What waited for its hour is carried out. What it was filed on is looked at again: rights, locks, and whether anything
-else went live meanwhile. An order that no longer holds is refused, with a notice; none is tried twice.
+"""What waited for its hour is carried out. What it was filed on is looked at again: rights, locks, freezes, and whether
+anything else went live meanwhile. An order that no longer holds is refused, with a notice; none is tried twice.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gitdeploy.domain.role import Actor, Role, local_admin
 from gitdeploy.domain.schedule import LATEST, Schedule, superseding
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Refused
-from gitdeploy.service import access, order, release, schedule
+from gitdeploy.service import access, freeze, order, release, schedule
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.mishap import plainly
@@ -75,6 +75,7 @@ def _act(ctx: Context, actor: Actor, site: Site, one: Schedule, teller: Teller) 
     options = push_options.parse([*json.loads(one.options), *_why(one)])
     if one.verb == "push":
         actor.need(Role.MAINTAINER, site.name, f"change {one.env}")
+        freeze.allow(ctx, actor, site, one.env, options)
         update = Update(ctx.repository(site.name).ref(one.ref) or ZERO, one.commit, one.ref)
         return release.deploy(ctx, actor, site, one.env, update, options, teller, lambda: False).name
     order.allow(ctx, actor, site, one.verb, one.target, options)

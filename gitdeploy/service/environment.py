@@ -18,7 +18,7 @@ from gitdeploy.errors import Busy, Failed, NotFound
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import bad_commits, database, policy, preview_data, serving, slot
+from gitdeploy.service import approval, bad_commits, database, freeze, policy, preview_data, serving, slot
 from gitdeploy.service import build as builds
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
@@ -94,8 +94,10 @@ def refresh(ctx: Context, pending: PendingPush, teller: Teller) -> None:
             return  # it stays pending and is built at the next start
         told = plainly(error, f"push {pending.id} of {pending.site}")
         teller.problem(told.message, told.hint)
-        if isinstance(error, Busy) and ctx.site(site.name).lock:
-            return  # it stays pending and goes live once the site is unlocked
+        if isinstance(error, approval.Missing) or (
+            isinstance(error, Busy) and _is_stopped(ctx, site, branch)
+        ):
+            return  # it stays pending and goes live once the site is unlocked, the freeze over, the release approved
         with contextlib.suppress(Failed):  # a full disk
             if (env := _of_branch(ctx, site, branch)) is not None and env.release is None:
                 ctx.ledger.environments.change(env, state="failed")
@@ -189,6 +191,8 @@ def _build_and_show(
         bad_commits.say(ctx, site, name, commit.id, teller)
     env = ensure(ctx, site.name, name, branch=branch)
     refuse_if_locked(ctx, env)
+    freeze.refuse(ctx, env)
+    approval.refuse_waiting(ctx, env, commit.id)
     made = builds.ensure(
         ctx, builds.Wanted(site, commit, pending.ref, pending.actor, teller, afresh=options.no_cache)
     )
@@ -197,6 +201,8 @@ def _build_and_show(
         return
     serving.say_artifact(ctx, made.build, made.reused, teller)
 
+    new = "promote" if made.reused else "deploy"
+    approval.require(ctx, env, new, made.build, commit.id, pending.actor)
     preview_data.fill(ctx, env, made.build, pending.actor, teller)
 
     def still() -> None:
@@ -208,16 +214,22 @@ def _build_and_show(
     release = switch(
         ctx,
         Plan(
-            env=env, kind="promote" if made.reused else "deploy", build=made.build, commit=commit.id,
+            env=env, kind=new, build=made.build, commit=commit.id,
             subject=commit.subject, actor=pending.actor, reason=options.reason, fresh=made.fresh, still=still,
         ),
         teller,
     )  # fmt: skip
+    approval.use(ctx, env, made.build, commit.id, pending.actor)
     if kind == "preview":
         expires = clock.later(settings.preview.ttl) if settings.preview.ttl else None
         ctx.ledger.environments.change(env, release=release.number, state="ready", expires_at=expires)
         if pending.ref != f"refs/heads/{settings.production.branch}":
             teller.detail(f"to go live: merge it into {settings.production.branch} and push that")
+
+
+def _is_stopped(ctx: Context, site: Site, branch: str) -> bool:
+    own = policy.of_site(site, ctx.repository(site.name)).policy.environment_of(branch)
+    return bool(ctx.site(site.name).lock) or (own is not None and freeze.holding(ctx, site, own) is not None)
 
 
 def _deleted(ctx: Context, site: Site, pending: PendingPush, teller: Teller) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.errors import Busy, Failed, GitdeployError, Invalid, NotFound, Refused
 from gitdeploy.runtime.apps.driver import app_user
-from gitdeploy.service import base, history, move_course, move_end, move_journal, restore, snapshot
+from gitdeploy.service import base, freeze, history, move_course, move_end, move_journal, restore, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.move_course import Course
 from gitdeploy.service.move_end import Source
@@ -96,6 +97,8 @@ def clone(ctx: Context, ask: Ask, source: Source, chosen: Chosen) -> Move:
     """Move content into the environment that is asked for. Raises Refused for conflicts, unless they are to be
     overwritten; when it fails nothing has changed, or it says otherwise.
     """
+    if not ask.override_freeze:
+        freeze.refuse(ctx, history.environment_of(ctx, ask.site, ask.env))
     with (
         _target(ctx, ask, source) as target,
         restore.restoring(ctx, target),
@@ -106,7 +109,7 @@ def clone(ctx: Context, ask: Ask, source: Source, chosen: Chosen) -> Move:
         move = move_journal.begin(ctx, source.name, target, ask.actor, ask.reason, course.chosen)
         started = time.monotonic()
         try:
-            if target.kind != "preview":
+            if target.kind != "preview" and snapshot.keeps(ctx, target):
                 taken = restore.safety(ctx, target, ask, f"clone of {source.name}")
                 move = ctx.ledger.moves.change(move, snapshot=taken.name)
             done = _Carrier(ctx, course, move, source).carry(ask)
@@ -251,9 +254,7 @@ def _say_done(ask: Ask, done: Move, seconds: float) -> None:
         parts = [name for name, moves in (("database", asked.database), ("files", asked.files)) if moves]
         words = [
             *(f"--{name}" for name in parts if len(parts) == 1),
-            *(f"--only {one}" for one in asked.only),
+            *(f"--only={one}" for one in asked.only),
         ]
-        ask.teller.detail(
-            " ".join(["undo: gitdeploy clone", done.site, "--from", done.snapshot, "--to", done.target, *words,
-                      "--overwrite --yes"])
-        )  # fmt: skip
+        command = ["gitdeploy", "clone", done.site, "--from", done.snapshot, "--to", done.target, *words]
+        ask.teller.detail(f"undo: {shlex.join([*command, '--overwrite', '--yes'])}")

@@ -8,7 +8,7 @@ from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import GitdeployError, Refused
-from gitdeploy.service import config, migration, slot
+from gitdeploy.service import config, freeze, migration, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 
@@ -31,6 +31,10 @@ def promote(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
         return why
     if site.lock and env.kind != "preview":
         return f"{site.name} is locked by {site.lock}."
+    if env.kind != "preview" and (window := freeze.holding(ctx, site, env.name)) is not None:
+        return (
+            f"{env.name} of {site.name} is frozen{' until ' * bool(window.end)}{window.end}: {window.said}."
+        )
     return under_way(ctx, env)
 
 

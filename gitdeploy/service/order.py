@@ -1,6 +1,5 @@
 """Command refs: `rollback/r41`, `promote/<build>`, `redeploy/r41`, `cancel/<build>`, `snapshot/<env>`,
-`restore/<snapshot>`, `clone/<env>/<env>`, `cutover/<preview>`, `approve/<cutover>`, `reject/<cutover>`, as pushed by
-git.
+`restore/<snapshot>`, `clone/<env>/<env>`, `cutover/<preview>`, `approve/<id>`, `reject/<id>`, as pushed by git.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
+from gitdeploy.domain import approval as approvals
 from gitdeploy.domain import target as targets
 from gitdeploy.domain.move import Chosen
 from gitdeploy.domain.names import PRODUCTION
@@ -21,10 +21,12 @@ from gitdeploy.domain.schedule import VERBS, Schedule
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid
 from gitdeploy.service import (
+    approval,
     build,
     cutover,
     cutover_plan,
     cutover_run,
+    freeze,
     history,
     move,
     release,
@@ -40,6 +42,8 @@ from gitdeploy.service.teller import Teller
 SCHEDULE, CUTOVER = "sch_", "cut_"
 _OF_DEVELOPERS = ("cancel", "snapshot", "restore", "clone", "cutover", "approve", "reject")
 """What these may do where is decided by the verb itself."""
+_STOPPED = ("promote", "redeploy", "restore", "clone", "cutover")
+"""What a freeze stops."""
 _REHEARSED = ("promote", "redeploy", "rollback", "restore", "cutover")
 
 
@@ -59,9 +63,13 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
         raise Invalid(f"{verb}/{target} is not rehearsed.", "Push it without -o rehearse and -o rehearsal.")
     if options.ticket and verb not in ("cutover", "approve"):
         raise Invalid(f"{verb}/{target} has no ticket.", "Push it without -o ticket.")
+    if options.override_freeze and verb not in _STOPPED:
+        raise Invalid(f"{verb}/{target} meets no freeze.", "Push it without -o override-freeze.")
     match verb:
         case "cutover" | "approve" | "reject" if options.env:
             raise Invalid("A cutover goes to production.", "Push it without -o env.")
+        case "approve" | "reject" if target.startswith(approvals.PREFIX):
+            approval.find(ctx, site, target)
         case "approve" | "reject":
             cutover.find(ctx, site, target)
         case "snapshot":
@@ -72,12 +80,16 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
             restore.allow(
                 ctx, actor, site, env, taken, confirmed=bool(options.reason), rehearsed=options.rehearse
             )
+            freeze.allow(ctx, actor, site, env.name, options)
         case "clone":
             _, into = move.between(ctx, site, target)
             move.allow(actor, site, into, confirmed=bool(options.reason), dry_run=options.dry_run)
+            freeze.allow(ctx, actor, site, into.name, options)
         case "rollback" | "promote" | "redeploy":
             targets.parse(target)
-            history.environment_of(ctx, site, options.env)
+            env = history.environment_of(ctx, site, options.env)
+            if verb in _STOPPED:
+                freeze.allow(ctx, actor, site, env.name, options)
 
 
 def carry_out(
@@ -89,14 +101,18 @@ def carry_out(
     options: Options,
     teller: Teller,
     gone: Callable[[], bool],
+    *,
+    pushed: str = "",
 ) -> Update | None:
-    """Returns the ref that moved in the end, which the client shows; None when none did."""
+    """Returns the ref that moved in the end, which the client shows; None when none did. `pushed` is the id of the
+    object that git sent.
+    """
     stop = gone if options.cancel_on_hangup else (lambda: False)
     ask = Ask(
         actor=actor.name, site=site, env=options.env or PRODUCTION, reason=options.reason,
         dry_run=options.dry_run, no_cache=options.no_cache, config=options.config,
         snapshot=options.snapshot, force_schema=options.force_schema, rehearse=options.rehearse,
-        rehearsal=options.rehearsal, teller=teller, gone=stop,
+        rehearsal=options.rehearsal, override_freeze=options.override_freeze, at=options.at, teller=teller, gone=stop,
     )  # fmt: skip
     match verb:
         case "rollback":
@@ -121,6 +137,14 @@ def carry_out(
             if found is None:
                 return None
             made = found
+        case "approve" if target.startswith(approvals.PREFIX):
+            asked = approval.find(ctx, site, target)
+            if not pushed or not approval.vote_by_tag(ctx, site, asked, pushed, teller):
+                approval.vote(ctx, actor, asked, teller)
+            return None
+        case "reject" if target.startswith(approvals.PREFIX):
+            approval.reject(ctx, actor, approval.find(ctx, site, target), options.reason)
+            return None
         case "approve":
             row = cutover.find(ctx, site, target)
             cutover.ack(ctx, actor, site, row, teller, ticket=options.ticket)
@@ -167,7 +191,7 @@ def file(
 ) -> Schedule:
     """Check now what is to be done at `options.at`, and write it down. Raises DryRun when no more was asked for."""
     with contextlib.suppress(release.DryRun):
-        carry_out(ctx, actor, site, verb, target, replace(options, at="", dry_run=True), teller, gone)
+        carry_out(ctx, actor, site, verb, target, replace(options, dry_run=True), teller, gone)
     if options.dry_run:
         raise release.DryRun(release.DRY_RUN)
     into = (

@@ -25,7 +25,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.errors import Busy, GitdeployError, Invalid, Refused
 from gitdeploy.git.receive import Answer
 from gitdeploy.git.repository import Repository
-from gitdeploy.service import bad_commits, environment, incident, order, policy, release, schedule
+from gitdeploy.service import bad_commits, environment, freeze, incident, order, policy, release, schedule
 from gitdeploy.service.context import Context
 from gitdeploy.service.mishap import plainly
 from gitdeploy.service.teller import Teller
@@ -147,6 +147,7 @@ def _allow(
             actor.need(Role.MAINTAINER, site, f"change {env}")
             _forward_only(push, update, branch, env)
             _refuse_options(options, env)
+            freeze.allow(ctx, actor, push.site, env, options)
             _refuse_held(ctx, push, options, update, env)
         case Built(branch, str() as env):
             actor.need(Role.MAINTAINER, site, f"change {env}")
@@ -181,7 +182,9 @@ def _carry_out(
                 raise Refused(
                     f"{verb}/{target} cannot be part of an --atomic push.", "Push the command on its own."
                 )
-            moved = order.carry_out(ctx, push.actor, push.site, verb, target, options, push.teller, push.gone)
+            moved = order.carry_out(
+                ctx, push.actor, push.site, verb, target, options, push.teller, push.gone, pushed=update.new
+            )
             return Answer(update.ref, moved=moved)
         case _:
             if options.at:
@@ -192,6 +195,11 @@ def _carry_out(
                 raise Invalid(
                     "Only what goes live within the push is rehearsed: a gated branch, and orders.",
                     "Push without -o rehearse and -o rehearsal.",
+                )
+            if options.override_freeze:
+                raise Invalid(
+                    "Only what goes live within the push goes through a freeze: a gated branch, and orders.",
+                    "Push without -o override-freeze.",
                 )
             if options.dry_run:
                 raise release.DryRun(release.DRY_RUN)
@@ -208,7 +216,7 @@ def _schedule(
     if isinstance(what, Order):
         order.file(ctx, push.actor, push.site, what.verb, what.target, options, push.teller, push.gone)
         return Answer(update.ref)
-    now = replace(options, at="", dry_run=True)
+    now = replace(options, dry_run=True)
     with contextlib.suppress(release.DryRun):
         release.deploy(ctx, push.actor, push.site, what.environment, update, now, push.teller, push.gone)
     if options.dry_run:

@@ -20,7 +20,16 @@ from gitdeploy.errors import Failed, GitdeployError, Refused
 from gitdeploy.git.repository import CommitInfo, Repository
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
-from gitdeploy.service import bad_commits, diff, history, migration, release_rehearsal, serving, slot
+from gitdeploy.service import (
+    approval,
+    bad_commits,
+    diff,
+    history,
+    migration,
+    release_rehearsal,
+    serving,
+    slot,
+)
 from gitdeploy.service import build as builds
 from gitdeploy.service import config as configs
 from gitdeploy.service import environment as environments
@@ -50,6 +59,8 @@ class Ask:
     force_schema: bool = False
     rehearse: bool = False
     rehearsal: str = ""
+    override_freeze: bool = False
+    at: str = ""
     teller: Teller = field(default_factory=Teller)
     gone: Callable[[], bool] = field(default=lambda: False)
 
@@ -88,6 +99,8 @@ def deploy(
         snapshot=options.snapshot,
         rehearse=options.rehearse,
         rehearsal=options.rehearsal,
+        override_freeze=options.override_freeze,
+        at=options.at,
         teller=teller,
         gone=stop,
     )
@@ -236,6 +249,8 @@ def _go_live(
     if ask.dry_run:
         diff.say(ctx, env, live, made.build, ask.teller)
         serving.prove(ctx, made.build, live, made.fresh)
+        if commit is not None:
+            _ask_or_say(ctx, ask, env, kind, made.build, commit)
         raise DryRun(DRY_RUN)
     number = slot.config_number(ctx, env) if config is None else config
     candidate = Candidate(env, made.build, kind, number)
@@ -243,6 +258,8 @@ def _go_live(
         release_rehearsal.run(ctx, candidate, ask.actor, ask.teller)
     if brings is None:
         release_rehearsal.require(ctx, candidate, ask.rehearsal)
+    if commit is not None:
+        approval.require(ctx, env, kind, made.build, commit.id, ask.actor)
     if ask.gone():
         raise Failed(f"The push was canceled: {HUNG_UP}.")
 
@@ -250,14 +267,32 @@ def _go_live(
         still()
         if brings is None:
             release_rehearsal.require(ctx, candidate, ask.rehearsal)
+        if commit is not None:
+            approval.require(ctx, env, kind, made.build, commit.id, ask.actor)
 
     plan = Plan(
         env=env, kind=kind, build=made.build, commit=goal.commit if goal else commit.id if commit else "",
         subject=goal.subject if goal else commit.subject if commit else "", actor=ask.actor, reason=ask.reason,
         origin=goal.origin if goal else None, moves=moves, fresh=made.fresh, config=config, gone=ask.gone,
-        still=still_so, brings=brings, snapshot=ask.snapshot,
+        still=still_so, brings=brings, snapshot=ask.snapshot, override_freeze=ask.override_freeze,
     )  # fmt: skip
-    return switch(ctx, plan, ask.teller)
+    release = switch(ctx, plan, ask.teller)
+    if commit is not None:
+        approval.use(ctx, env, made.build, commit.id, ask.actor)
+    return release
+
+
+def _ask_or_say(
+    ctx: Context, ask: Ask, env: Environment, kind: str, build: Build, commit: CommitInfo
+) -> None:
+    """What is filed for its hour has until then to be approved."""
+    if not ask.at:
+        approval.say(ctx, env, kind, build, commit.id, ask.teller)
+        return
+    try:
+        approval.require(ctx, env, kind, build, commit.id, ask.actor)
+    except approval.Missing as missing:
+        ask.teller.problem(missing.message, missing.hint)
 
 
 def _say_config(ctx: Context, ask: Ask, env: Environment, goal: Release) -> None:

@@ -31,6 +31,7 @@ from gitdeploy.service import (
     beside,
     database,
     exchange,
+    freeze,
     history,
     move_journal,
     policy,
@@ -96,6 +97,8 @@ def restore(ctx: Context, ask: Ask, taken: Snapshot, *, code: bool = False) -> R
         if ask.rehearse:
             _rehearse(ctx, ask, env, taken, goal, subject, inputs)
         rehearsal.require(ctx, env, "restore", subject, inputs, ask.rehearsal)
+        if not ask.override_freeze:
+            freeze.refuse(ctx, env)
         if ask.dry_run:
             raise releases.DryRun(releases.DRY_RUN)
         with restoring(ctx, env):

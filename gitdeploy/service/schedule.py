@@ -14,7 +14,6 @@ from gitdeploy.domain.schedule import Schedule
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import GitdeployError, Invalid, NotFound
 from gitdeploy.git.transaction import RefTransaction
-from gitdeploy.service import access
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.teller import Teller
@@ -34,7 +33,7 @@ def file(
     rest = [one for one in options.as_list() if not one.startswith("at=")]
     filed = Schedule(
         id=ids.new("sch"), site=site.name, env=env, verb=verb, target=target, options=json.dumps(rest),
-        actor=actor.name, local=access.by_name(ctx, actor.name).roles != actor.roles, at=options.at,
+        actor=actor.name, local=actor.local, at=options.at,
         created_at=clock.now(), live=live.number if live else 0, ref=update.ref if update else "",
         commit=update.new if update else "",
     )  # fmt: skip

@@ -31,7 +31,7 @@ from gitdeploy.git import notes
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import handover, incident, journal, serving, slot, snapshot
+from gitdeploy.service import freeze, handover, incident, journal, serving, slot, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.exchange import Exchange
 from gitdeploy.service.journal import live_release
@@ -47,7 +47,8 @@ class Plan:
     """What is to become true. `moves` are refs of the push that move together with the pointer; `fresh` are
     blobs that this very request wrote, so their bytes need no second reading. `config` is the number of the
     configuration to run with, None for today's. `brings` is data that takes the place of today's. With `snapshot`
-    what is there is captured and proven first. `still` raises what speaks against it by then.
+    what is there is captured and proven first. `override_freeze` lets it through a freeze. `still` raises what speaks
+    against it by then.
     """
 
     env: Environment
@@ -63,6 +64,7 @@ class Plan:
     config: int | None = None
     brings: Exchange | None = None
     snapshot: bool = False
+    override_freeze: bool = False
     gone: Callable[[], bool] = field(default=lambda: False)
     still: Callable[[], None] = field(default=lambda: None)
 
@@ -73,7 +75,7 @@ def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
     lane = ctx.lanes.of(site, env.name)
     artifact = Digest.parse(plan.build.artifact or "")
     with lane.switch.hold(f"{plan.actor}'s {plan.kind}", teller, plan.gone), ctx.store.hold(artifact):
-        _refuse_if_gone_or_locked(ctx, plan)
+        _refuse_if_stopped(ctx, plan)
         journal.settle(ctx, site, env.name)
         started = time.monotonic()
         live = live_release(ctx, site, env.name)
@@ -125,12 +127,16 @@ def refuse_if_restoring(ctx: Context, env: Environment, kind: str) -> None:
         raise Busy(f"The data of {env.name} of {env.site} is being replaced.", "Wait until that has ended.")
 
 
-def _refuse_if_gone_or_locked(ctx: Context, plan: Plan) -> None:
+def _refuse_if_stopped(ctx: Context, plan: Plan) -> None:
     """Asked in the lane: what was true when the push began may be no longer."""
     if ctx.ledger.environments.get(plan.env.site, plan.env.name) is None:
         raise Busy(f"{plan.env.name} of {plan.env.site} was removed meanwhile.", "Push its branch again.")
     if plan.kind != "rollback":
         refuse_if_locked(ctx, plan.env)
+        if plan.override_freeze:
+            freeze.say_overridden(ctx, plan.env, plan.actor, plan.reason)
+        else:
+            freeze.refuse(ctx, plan.env)
     refuse_if_restoring(ctx, plan.env, plan.kind)
     plan.still()
 

@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from gitdeploy.domain.approval import Approval
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.cutover import Cutover
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.event import Event
+from gitdeploy.domain.freeze import Freeze
 from gitdeploy.domain.incident import Incident, gate
 from gitdeploy.domain.move import Move
 from gitdeploy.domain.pictures import Pictures
@@ -121,6 +123,23 @@ def schedule(row: Schedule) -> dict[str, Any]:
         "id": row.id, "site": row.site, "env": row.env, "verb": row.verb, "target": row.target, "actor": row.actor,
         "at": row.at, "state": row.state, "commit": row.commit or None, "said": row.said or None,
         "created_at": row.created_at, "ended_at": row.ended_at,
+    }  # fmt: skip
+
+
+def approval(row: Approval) -> dict[str, Any]:
+    return {
+        "id": row.id, "site": row.site, "env": row.env, "state": row.state, "commit": row.commit,
+        "artifact": row.artifact, "build": row.build, "subject": row.subject, "actor": row.actor,
+        "votes": [{"actor": one.actor, "at": one.at, "signed": one.signed} for one in row.cast],
+        "created_at": row.created_at, "ended_at": row.ended_at, "ended_by": row.ended_by or None,
+        "reason": row.reason or None,
+    }  # fmt: skip
+
+
+def freeze(row: Freeze) -> dict[str, Any]:
+    return {
+        "id": row.id, "site": row.site, "env": row.env, "from": row.begins, "until": row.ends, "reason": row.reason,
+        "actor": row.actor, "created_at": row.created_at,
     }  # fmt: skip
 
 

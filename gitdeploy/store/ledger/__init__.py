@@ -15,12 +15,15 @@ from pathlib import Path
 from sqlite_utils import Database as File
 
 from gitdeploy.domain.access import Grant, Key, Token
+from gitdeploy.domain.answer import Answer
+from gitdeploy.domain.approval import Approval
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import ConfigVersion
 from gitdeploy.domain.cutover import Cutover
 from gitdeploy.domain.database import Database
 from gitdeploy.domain.domain_name import Domain
 from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.freeze import Freeze
 from gitdeploy.domain.head import Head
 from gitdeploy.domain.incident import Incident
 from gitdeploy.domain.move import Move
@@ -73,6 +76,8 @@ class Ledger:
         self.switches = Rows(self, "switches", SwitchRecord, key=("id",))
         self.pictures = Rows(self, "pictures", Pictures, key=("id",))
         self.schedules = Rows(self, "schedules", Schedule, key=("id",))
+        self.approvals = Rows(self, "approvals", Approval, key=("id",))
+        self.freezes = Rows(self, "freezes", Freeze, key=("id",))
         self.domains = Rows(self, "domains", Domain, key=("host",))
         self.incidents = Rows(self, "incidents", Incident, key=("site", "number"))
         self.grants = Rows(self, "grants", Grant, key=("actor", "site"))
@@ -81,6 +86,7 @@ class Ledger:
         self.sessions = Rows(self, "sessions", Session, key=("id",))
         self.webhooks = Rows(self, "webhooks", Webhook, key=("id",))
         self.deliveries = Rows(self, "deliveries", Delivery, key=("id",))
+        self.answers = Rows(self, "answers", Answer, key=("id",))
         self.events = Events(self)
 
     @contextlib.contextmanager

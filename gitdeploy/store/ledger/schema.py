@@ -109,6 +109,19 @@ CREATE TABLE schedules (
   "commit" TEXT NOT NULL, state TEXT NOT NULL, said TEXT NOT NULL, ended_at TEXT
 );
 CREATE INDEX schedules_by_state ON schedules (state, at);
+CREATE TABLE approvals (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  env TEXT NOT NULL, "commit" TEXT NOT NULL, artifact TEXT NOT NULL, build TEXT NOT NULL, subject TEXT NOT NULL,
+  actor TEXT NOT NULL, authors TEXT NOT NULL, created_at TEXT NOT NULL, state TEXT NOT NULL, votes TEXT NOT NULL,
+  ended_at TEXT, ended_by TEXT NOT NULL, reason TEXT NOT NULL
+);
+CREATE UNIQUE INDEX approvals_open ON approvals (site, env, "commit", artifact) WHERE state = 'open';
+CREATE TABLE freezes (
+  id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
+  env TEXT NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL,
+  created_at TEXT NOT NULL
+);
+CREATE INDEX freezes_by_site ON freezes (site, env);
 CREATE TABLE domains (
   host TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL
@@ -119,6 +132,11 @@ CREATE TABLE incidents (
   rejected TEXT NOT NULL, commits TEXT NOT NULL, ticks TEXT NOT NULL, facts TEXT NOT NULL, text TEXT NOT NULL,
   fix TEXT NOT NULL, fixed_by INTEGER, closed_at TEXT, closed_by TEXT, PRIMARY KEY (site, number)
 );
+CREATE TABLE answers (
+  id TEXT PRIMARY KEY, request TEXT NOT NULL, created_at TEXT NOT NULL, state TEXT NOT NULL, status INTEGER NOT NULL,
+  body BLOB NOT NULL
+);
+CREATE INDEX answers_by_time ON answers (created_at);
 CREATE TABLE grants (actor TEXT NOT NULL, site TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (actor, site));
 CREATE TABLE tokens (
   id TEXT PRIMARY KEY, actor TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL,

@@ -6,11 +6,13 @@ from fastapi import APIRouter
 
 from gitdeploy.web.api import (
     access,
+    approvals,
     builds,
     config,
     cutovers,
     domains,
     environments,
+    freezes,
     incident,
     moves,
     processes,
@@ -32,6 +34,8 @@ for noun in (
     snapshots,
     moves,
     cutovers,
+    freezes,
+    approvals,
     builds,
     environments,
     processes,

@@ -17,7 +17,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.domain.target import Target
 from gitdeploy.errors import Invalid
 from gitdeploy.service import diff as diffs
-from gitdeploy.service import history, pictures, serving
+from gitdeploy.service import freeze, history, pictures, serving
 from gitdeploy.service import order as orders
 from gitdeploy.service import release as releases
 from gitdeploy.service import schedule as schedules
@@ -44,6 +44,7 @@ class Order(BaseModel):
     at: str = ""
     rehearse: bool = False
     rehearsal: str = ""
+    override_freeze: bool = False
 
 
 class Look(BaseModel):
@@ -112,9 +113,10 @@ def pin(ctx: Ctx, who: Who, site: ThisSite, release: str, pinned: bool = True) -
     return views.release(history.pin(ctx, who, site, targets.parse(release), pinned))
 
 
-def _later(body: Order) -> Options:
+def _options(body: Order) -> Options:
     return Options(
-        reason=body.reason, env=body.env, config=body.config, at=moment(body.at), rehearsal=body.rehearsal,
+        reason=body.reason, env=body.env, config=body.config, at=moment(body.at) if body.at else "",
+        rehearsal=body.rehearsal, override_freeze=body.override_freeze,
         dry_run=body.dry_run, no_cache=body.no_cache, snapshot=body.snapshot, force_schema=body.force_schema,
         rehearse=body.rehearse,
     )  # fmt: skip
@@ -136,18 +138,23 @@ def ordered(ctx: Context, who: Actor, site: Site, verb: str, body: Order) -> Ver
     """What carries out an order for whoever may give it. Raises Refused, Invalid."""
     act, default, _says = ORDERS[verb]
     who.need(Role.MAINTAINER, site.name, f"{verb} {body.env}")
-    if body.force_schema and not body.reason:
-        raise Invalid("force_schema needs a reason.", "Say why with reason.")
+    for flag in ("force_schema", "override_freeze"):
+        if getattr(body, flag) and not body.reason:
+            raise Invalid(f"{flag} needs a reason.", "Say why with reason.")
+    if verb != "rollback":
+        env = history.environment_of(ctx, site, body.env)
+        freeze.allow(ctx, who, site, env.name, _options(body))
     ask_for = body.target or default
 
     def run(teller: Teller) -> dict[str, Any]:
         ask = Ask(
             who.name, site, body.env, body.reason, body.dry_run, body.no_cache, body.config,
-            body.snapshot, body.force_schema, body.rehearse, body.rehearsal, teller,
+            body.snapshot, body.force_schema, body.rehearse, body.rehearsal,
+            body.override_freeze, teller=teller,
         )  # fmt: skip
         try:
             if body.at:
-                return views.schedule(orders.file(ctx, who, site, verb, ask_for, _later(body), teller))
+                return views.schedule(orders.file(ctx, who, site, verb, ask_for, _options(body), teller))
             return views.release(act(ctx, ask, targets.parse(ask_for)))
         except releases.DryRun as done:
             return {"dry_run": True, "message": done.message}
