@@ -37,6 +37,7 @@ from gitdeploy.domain.session import Session
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.domain.switch import SwitchRecord
+from gitdeploy.domain.webhook import Delivery, Webhook
 from gitdeploy.errors import Failed
 from gitdeploy.store.ledger.events import Events
 from gitdeploy.store.ledger.rows import Rows
@@ -84,6 +85,8 @@ class Ledger:
         self.keys = Rows(self, "keys", Key, key=("id",))
         self.sessions = Rows(self, "sessions", Session, key=("id",))
         self.answers = Rows(self, "answers", Answer, key=("id",))
+        self.webhooks = Rows(self, "webhooks", Webhook, key=("id",))
+        self.deliveries = Rows(self, "deliveries", Delivery, key=("id",))
         self.events = Events(self)
 
     @contextlib.contextmanager
