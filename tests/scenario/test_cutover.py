@@ -163,6 +163,7 @@ def test_a_cutover_from_the_request_to_its_undoing_by_git_alone(machine, tmp_pat
     assert book.page() == "one kept,meanwhile cat.png" and book.url() == url
 
 
+@pytest.mark.soak
 def test_a_cutover_is_held_to_its_rehearsal_on_mariadb(machine, tmp_path):
     book = shop(machine, tmp_path, "mariadb", '[production]\nrehearse = ["cutover"]\n')
     url = book.url()
