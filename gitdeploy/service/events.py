@@ -27,8 +27,8 @@ def listing(
 def following(
     ctx: Context, actor: Actor, *, site: str = "", since: str = "", after: str = "", follow: bool = False
 ) -> Iterator[list[Event]]:
-    """Some at a time, oldest first, from the moment `since` or after the event `after`, an id; with neither all there are. With
-    `follow` it goes on with what happens, until the server ends; none at a time says that there is nothing new.
+    """Some at a time, oldest first, from the moment `since` or after the event `after`, an id; with neither all there
+    are. With `follow` it goes on with what happens, until the server ends; none at a time says that nothing is new.
     """
     _need(actor, site)
     number = ctx.ledger.events.before(since) if since else 0

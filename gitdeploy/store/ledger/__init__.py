@@ -84,9 +84,9 @@ class Ledger:
         self.tokens = Rows(self, "tokens", Token, key=("id",))
         self.keys = Rows(self, "keys", Key, key=("id",))
         self.sessions = Rows(self, "sessions", Session, key=("id",))
+        self.answers = Rows(self, "answers", Answer, key=("id",))
         self.webhooks = Rows(self, "webhooks", Webhook, key=("id",))
         self.deliveries = Rows(self, "deliveries", Delivery, key=("id",))
-        self.answers = Rows(self, "answers", Answer, key=("id",))
         self.events = Events(self)
 
     @contextlib.contextmanager

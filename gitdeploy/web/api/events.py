@@ -35,7 +35,9 @@ def lines(
     goes on.
     """
     found = events.following(ctx, who, site=site, since=since and moment(since), after=after, follow=follow)
-    said = ("".join(json.dumps(views.event(one), ensure_ascii=False) + "\n" for one in some) for some in found)
+    said = (
+        "".join(json.dumps(views.event(one), ensure_ascii=False) + "\n" for one in some) for some in found
+    )
     return StreamingResponse(said, media_type=LINES)
 
 
