@@ -5,8 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from gitdeploy.domain.metric import TYPE
-from gitdeploy.service.metrics import Metrics
+from gitdeploy.service.metrics import TYPE, Metrics
 from gitdeploy.web.api.asking import Who
 
 router = APIRouter(include_in_schema=False)

@@ -128,7 +128,7 @@ def test_the_server_in_numbers(shared, desk):
     assert grew("gitdeploy_event_head") == sum(
         grew(name) for name in after if name.startswith("gitdeploy_events_total")
     )
-    assert after['gitdeploy_builds{state="building"}'] == after["gitdeploy_lanes_waiting"] == 0
+    assert after['gitdeploy_builds_open{state="building"}'] == after["gitdeploy_lanes_waiting"] == 0
     assert 0 < after["gitdeploy_disk_free_bytes"] <= after["gitdeploy_disk_bytes"]
     assert {"gitdeploy_webhooks_failing", 'gitdeploy_snapshots{state="unproven"}'} <= set(after)
     assert shared.api("/metrics").status == 401
