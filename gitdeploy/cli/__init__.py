@@ -16,6 +16,7 @@ from gitdeploy.cli import (
     demo,
     dev,
     domains,
+    events,
     freezes,
     incident,
     moves,
@@ -92,6 +93,7 @@ NOUNS = (
     ssh,
     config,
     webhooks,
+    events,
 )
 for noun in NOUNS:
     for command in noun.COMMANDS:

@@ -164,23 +164,6 @@ def fsck(asked: Settings, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--site", default="", metavar="SITE", help="Only this site's.")
-@click.option("--limit", default=100, show_default=True, help="At most so many.")
-@as_json
-@settings
-def events(asked: Settings, site: str, limit: int, as_json: bool) -> None:
-    """The audit log, newest first."""
-    found = asked.client.get("/events", site=site, limit=limit)
-    if as_json:
-        screen.facts(found)
-        return
-    rows = [
-        (screen.when(one["at"]), one["action"], one["site"], one["subject"], one["actor"]) for one in found
-    ]
-    screen.table(rows, head=("AT", "ACTION", "SITE", "SUBJECT", "BY"), empty="Nothing has happened yet.")
-
-
-@click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
 def init(folder: Path) -> None:
     """Write a commented gitdeploy.toml into FOLDER; every line of it is optional."""
@@ -197,4 +180,4 @@ def docs() -> None:
     click.echo((resources.folder("templates") / "gitdeploy.toml").read_text("utf-8"), nl=False)
 
 
-COMMANDS = (serve, edge, doctor, gc, fsck, recover, events, init, docs, completion)
+COMMANDS = (serve, edge, doctor, gc, fsck, recover, init, docs, completion)

@@ -21,3 +21,15 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
     prev: str = ""
     hash: str = ""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What became of computing all hashes again: `number` lines hold and `head` is the hash of the last one; or
+    `broken` is the id of the first that does not fit, `number` its number, and `why`.
+    """
+
+    number: int
+    head: str
+    broken: str | None = None
+    why: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,8 @@ class Context:
     """`listen`, `edge` and `tls` are the addresses people use, such as `127.0.0.1:8470`; known once served, `tls` only
     when HTTPS is. `untold` are releases whose note could not be written yet; `settled` says by site id how its
     branches looked when all was well with them; `preparing` names by site, environment and number the data that is
-    being prepared beside what is in use. `notes_locks` are by site, `proofs` are held by who proves the snapshot.
+    being prepared beside what is in use. `pushes` counts refs that were `accepted` and `refused` since the start.
+    `notes_locks` are by site, `proofs` are held by who proves the snapshot.
     """
 
     home: Home
@@ -49,6 +50,7 @@ class Context:
     settled: dict[str, tuple[object, ...]] = field(default_factory=dict)
     preparing: set[tuple[str, str, int]] = field(default_factory=set)
     notes_locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    pushes: Counter[str] = field(default_factory=Counter)
     proofs: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     def site(self, name: str) -> Site:

@@ -51,6 +51,7 @@ def examine(ctx: Context) -> list[Finding]:
         _certificates,
         _hooks,
         _switches,
+        _webhooks,
         _apps,
         _live,
     ):
@@ -93,12 +94,15 @@ def _ledger(ctx: Context) -> Iterator[Finding]:
 
 
 def _events(ctx: Context) -> Iterator[Finding]:
-    broken = ctx.ledger.events.broken_at()
-    if broken is None:
+    chain = ctx.ledger.events.verify()
+    if chain.broken is None:
         yield Finding("events", "ok", "the audit log is unbroken")
     else:
         yield Finding(
-            "events", "problem", f"The audit log was changed at {broken}.", "Compare with a backup."
+            "events",
+            "problem",
+            f"The audit log is broken at {chain.broken}: {chain.why}.",
+            "Compare with a backup.",
         )
 
 
@@ -183,6 +187,14 @@ def _hooks(ctx: Context) -> Iterator[Finding]:
 def _switches(ctx: Context) -> Iterator[Finding]:
     for one in unsettled(ctx):
         yield Finding("switch", "note", f"{one.site} {one.env} is being switched to r{one.release}")
+
+
+def _webhooks(ctx: Context) -> Iterator[Finding]:
+    for one in ctx.ledger.webhooks.where(sql="failing_since IS NOT NULL"):
+        yield Finding(
+            "webhooks", "warning", f"{one.place} takes nothing since {one.failing_since}: {one.error}.",
+            f"See: gitdeploy webhook deliveries {one.id}",
+        )  # fmt: skip
 
 
 def _apps(ctx: Context) -> Iterator[Finding]:

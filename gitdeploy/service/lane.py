@@ -55,6 +55,10 @@ class Gate:
         """Nobody holds it or waits for it at this moment."""
         return not self._queue
 
+    @property
+    def waiting(self) -> int:
+        return max(0, len(self._queue) - 1)
+
     def _leave(self, place: object) -> None:
         self._queue.remove(place)
         self._ready.notify_all()
@@ -76,3 +80,10 @@ class Lanes:
     def of(self, site: str, env: str) -> Lane:
         with self._lock:
             return self._lanes.setdefault((site, env), Lane())
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for somebody else to be done, anywhere."""
+        with self._lock:
+            lanes = list(self._lanes.values())
+        return sum(gate.waiting for one in lanes for gate in (one.turn, one.switch, one.data, one.pause))

@@ -49,6 +49,14 @@ class Push:
 
 def check(ctx: Context, push: Push, updates: tuple[Update, ...]) -> None:
     """Raises what refuses the whole push; nothing has been kept then."""
+    try:
+        _check(ctx, push, updates)
+    except GitdeployError:
+        ctx.pushes["refused"] += len(updates)
+        raise
+
+
+def _check(ctx: Context, push: Push, updates: tuple[Update, ...]) -> None:
     push.actor.need(Role.DEVELOPER, push.site.name, "push to it")
     push_options.parse(push.options)
     if not all(push.repository.has_history_of(commit) for commit in push.shallow):
@@ -65,6 +73,12 @@ def check(ctx: Context, push: Push, updates: tuple[Update, ...]) -> None:
 
 def decide(ctx: Context, push: Push, updates: tuple[Update, ...], *, atomic: bool) -> list[Answer]:
     """One answer a ref. With `atomic` every ref is checked before the first is carried out."""
+    answers = _decide(ctx, push, updates, atomic)
+    ctx.pushes.update("refused" if one.reason else "accepted" for one in answers)
+    return answers
+
+
+def _decide(ctx: Context, push: Push, updates: tuple[Update, ...], atomic: bool) -> list[Answer]:
     options = push_options.parse(push.options)
     try:
         settings = policy.of_site(push.site, push.repository, updates)

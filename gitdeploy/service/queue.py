@@ -136,6 +136,12 @@ class BuildQueue:
                 job.own_reason = True
                 self._stop(job, "superseded", "a newer push to the branch takes its place")
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many builds wait, and how many run."""
+        with self._changed:
+            return len(self._waiting), len(self._running)
+
     def of(self, build: str) -> Job | None:
         with self._changed:
             return self._jobs.get(build)

@@ -15,7 +15,8 @@ import gitdeploy
 from gitdeploy.domain.role import Actor
 from gitdeploy.errors import GitdeployError, Invalid, NotFound
 from gitdeploy.service.context import Context
-from gitdeploy.web import pages
+from gitdeploy.service.metrics import Metrics
+from gitdeploy.web import metrics, pages
 from gitdeploy.web.api import router
 from gitdeploy.web.first_run import FirstRun
 from gitdeploy.web.git import GitDoor
@@ -38,7 +39,9 @@ def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAP
     app.state.first_run = first_run
     app.state.lockout = Lockout()
     app.state.pace = Pace()
+    app.state.metrics = Metrics(ctx)
     app.include_router(router)
+    app.include_router(metrics.router)
     app.include_router(pages.router)
     app.add_route(
         "/{site}.git/{rest:path}", GitDoor(ctx, sessions).__call__, ["GET", "POST"], include_in_schema=False

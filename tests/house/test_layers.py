@@ -37,6 +37,7 @@ ONLY_IN = {
         "runtime/apps/launch.py",
     },
     "sqlite3": {"store/ledger/__init__.py", "data"},
+    "prometheus_client": {"service/metrics.py"},
     "psycopg": {"data"},
     "pymysql": {"data"},
     "sqlite_utils": {"store/ledger/__init__.py", "store/ledger/schema.py"},

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gitdeploy.domain.event import Event
+from gitdeploy.domain.event import Chain, Event
 
 if TYPE_CHECKING:
     from gitdeploy.store.ledger import Ledger
@@ -86,14 +86,32 @@ class Events:
         )
         return _event(rows[0]) if rows else None
 
-    def broken_at(self) -> str | None:
-        """The id of the first event that does not fit the chain, or None when every line holds."""
-        prev = _FIRST
-        for event in self._oldest_first():
-            if event.prev != prev or _seal(event) != event.hash:
-                return event.id
-            prev = event.hash
-        return None
+    def number(self, id: str) -> int | None:
+        rows = self._ledger.query("SELECT number FROM events WHERE id = ?", (id,))
+        return int(str(rows[0]["number"])) if rows else None
+
+    def before(self, at: str) -> int:
+        """The number of the last one before that moment; found by halves, so the length of the log costs nothing."""
+        low, high = 0, self.head
+        while low < high:
+            middle = (low + high + 1) // 2
+            sql = "SELECT at FROM events WHERE number <= ? ORDER BY number DESC LIMIT 1"
+            rows = self._ledger.query(sql, (middle,))
+            low, high = (middle, high) if not rows or str(rows[0]["at"]) < at else (low, middle - 1)
+        return low
+
+    def verify(self) -> Chain:
+        """Every line read again, up to the first that does not fit."""
+        number, prev = 0, _FIRST
+        while rows := self._ledger.query(
+            f"SELECT number, {_COLUMNS} FROM events WHERE number > ? ORDER BY number LIMIT 1000", (number,)
+        ):
+            for row in rows:
+                expected, number = number + 1, int(str(row["number"]))
+                if why := _flaw(row, prev, number == expected):
+                    return Chain(number, prev, str(row["id"]), why)
+                prev = str(row["hash"])
+        return Chain(number, prev)
 
     def list(self, *, site: str = "", after: int = 0, before: str = "", limit: int = 100) -> list[Event]:
         """The newest `limit` events, newest first; of those older than the event `before`, an id."""
@@ -110,13 +128,15 @@ class Events:
         )
         return [_event(row) for row in rows if int(str(row["number"])) > after]
 
-    def _oldest_first(self) -> Iterator[Event]:
-        number = 0
-        while rows := self._ledger.query(
-            f"SELECT number, {_COLUMNS} FROM events WHERE number > ? ORDER BY number LIMIT 1000", (number,)
-        ):
-            number = int(str(rows[-1]["number"]))
-            yield from (_event(row) for row in rows)
+
+def _flaw(row: dict[str, object], prev: str, follows: bool) -> str:
+    try:
+        event = _event(row)
+    except (ValueError, TypeError):
+        return "its data is not what was written"
+    if event.prev != prev:
+        return "the hash of the line before is another" if follows else "lines before it are gone"
+    return "" if _seal(event) == event.hash else "its own hash is another"
 
 
 def _seal(event: Event) -> str:

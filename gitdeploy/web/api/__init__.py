@@ -12,6 +12,7 @@ from gitdeploy.web.api import (
     cutovers,
     domains,
     environments,
+    events,
     freezes,
     incident,
     moves,
@@ -42,6 +43,7 @@ for noun in (
     incident,
     access,
     webhooks,
+    events,
     server,
 ):
     router.include_router(noun.router)

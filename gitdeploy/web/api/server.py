@@ -8,9 +8,8 @@ from pydantic import BaseModel
 
 from gitdeploy.domain.role import EVERY_SITE, Role
 from gitdeploy.errors import Refused
-from gitdeploy.service import access, doctor, events, retention, transport
+from gitdeploy.service import access, doctor, retention, transport
 from gitdeploy.service.teller import Teller
-from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, Who
 from gitdeploy.web.stream import told
 
@@ -22,15 +21,6 @@ class Session(BaseModel):
     pid: int
     site: str = ""
     service: str = ""
-
-
-@router.get("/events")
-def listing(
-    ctx: Ctx, who: Who, site: str = "", limit: int = 100, after: int = 0, before: str = ""
-) -> list[dict[str, Any]]:
-    """The audit log, newest first; `before` is the id of the last one already seen."""
-    found = events.listing(ctx, who, site=site, limit=max(1, min(limit, 1000)), after=after, before=before)
-    return [views.event(one) for one in found]
 
 
 @router.get("/doctor")

@@ -1,0 +1,17 @@
+"""`/metrics`, for Prometheus: a token that may see every site, or the unix socket."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from gitdeploy.service.metrics import TYPE, Metrics
+from gitdeploy.web.api.asking import Who
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/metrics")
+def read(who: Who, request: Request) -> Response:
+    metrics: Metrics = request.app.state.metrics
+    return Response(metrics.text(who), media_type=TYPE)
