@@ -44,6 +44,11 @@ not proven), 422 (not understood) or 500 (it failed). A request that takes a whi
 `Accept: application/x-ndjson` is told as it happens: `{"said": "…"}` lines, then one `{"result": …}` or
 `{"error": …}`.
 
+A request that changes something may carry an `Idempotency-Key` of up to 255 characters, such as a UUID. The same
+person's same key with the same request acts once and is given the same answer for 7 days, whenever it comes and from
+however many at once; with another request it is refused (409). A refusal is not kept: nothing has changed, and it may
+be asked again. When the server was stopped meanwhile, the key is refused from then on; what is live says how far it
+came.
 """
 
 

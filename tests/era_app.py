@@ -1,7 +1,8 @@
 """An app whose database and files each say of which era they are: an answer that names two was given in between.
 
 It keeps one connection and does not open another when it breaks, as many apps do; with a file `patient` beside it, it
-does. A worker writes into database and files again and again, and says for which release.
+does. With a file `slow` it takes so many seconds to start. A worker writes into database and files again and again,
+and says for which release.
 """
 
 import http.server
@@ -130,4 +131,6 @@ if sys.argv[1:] == ["migrate"]:
 elif sys.argv[1:] == ["work"]:
     work()
 else:
+    if pathlib.Path("slow").exists():
+        time.sleep(float(pathlib.Path("slow").read_text()))
     Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()

@@ -35,8 +35,15 @@ class Eras:
     """The site is live, in the era `first` and the version `one`."""
 
     def __init__(
-        self, server: Server, folder: Path, database: str, *, patient: bool = False, health: str = "20s"
-    ):
+        self,
+        server: Server,
+        folder: Path,
+        database: str,
+        *,
+        patient: bool = False,
+        health: str = "20s",
+        slow: float = 0,
+    ) -> None:
         self.server = server
         self.site = f"eras-{secrets.token_hex(4)}"
         server.cli("site", "create", self.site)
@@ -44,6 +51,8 @@ class Eras:
         self.project.git("remote", "add", "managed", server.remote(self.site, "maya", "maintainer"))
         self.project.write("app.py", APP.read_text())
         self.project.write("gitdeploy.toml", SETTINGS.format(database=database, health=health))
+        if slow:
+            self.project.write("slow", str(slow))
         if patient:
             self.project.write("patient", "")
         self.push("one")
@@ -70,6 +79,11 @@ class Eras:
 
     def restore(self, name: str, *words: str) -> str:
         return self.server.cli("snapshot", "restore", self.site, name, "--yes", *words).stderr
+
+    @property
+    def operator(self) -> str:
+        """The site's address for who may restore production."""
+        return self.server.remote(self.site, "olga", "operator")
 
     @property
     def admin(self) -> str:

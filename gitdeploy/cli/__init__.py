@@ -26,6 +26,7 @@ from gitdeploy.cli import (
     sites,
     snapshots,
     ssh,
+    webhooks,
 )
 from gitdeploy.cli.asking import Settings
 from gitdeploy.errors import GitdeployError
@@ -90,6 +91,7 @@ NOUNS = (
     access,
     ssh,
     config,
+    webhooks,
 )
 for noun in NOUNS:
     for command in noun.COMMANDS:

@@ -17,7 +17,7 @@ from gitdeploy.git import backend
 _FOR_PEOPLE = frozenset(
     ["releases", "live", "builds", "build", "logs", "previews", "preview", "promote", "rollback", "redeploy",
      "diff", "verify", "site", "lock", "unlock", "pin", "events", "access", "token", "key", "doctor", "gc", "fsck",
-     "freeze", "approve", "approvals", "incident", "snapshot", "cutover", "rehearsal"]
+     "freeze", "approve", "approvals", "incident", "snapshot", "cutover", "rehearsal", "clone", "moves", "schedule"]
 )  # fmt: skip
 
 

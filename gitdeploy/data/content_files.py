@@ -120,7 +120,7 @@ def put(
         with _folder_of(data, path, aside, user) as (above, name):
             if _is_folder(name, above):
                 _move_aside(name, above, aside)
-            os.rename(copy, name, dst_dir_fd=above)
+            _name(copy, name, above)
     for path in going:
         with _gone(), _folder_of(data, path) as (above, name):
             os.unlink(name, dir_fd=above)
@@ -170,6 +170,10 @@ def _enter(part: str, above: int, aside: Path | None, user: User | None) -> int:
     if user is not None:
         os.chown(part, user.uid, user.gid, dir_fd=above, follow_symlinks=False)
     return os.open(part, _FOLDER, dir_fd=above)
+
+
+def _name(copy: Path, name: str, above: int) -> None:
+    os.rename(copy, name, dst_dir_fd=above)
 
 
 def _move_aside(name: str, above: int, aside: Path) -> None:

@@ -19,9 +19,9 @@ from gitdeploy.domain.app import WEB, AppSpec, Check
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.switch import SwitchRecord
-from gitdeploy.errors import GitdeployError
+from gitdeploy.errors import GitdeployError, NotFound
 from gitdeploy.runtime.apps import driver
-from gitdeploy.runtime.apps.driver import App
+from gitdeploy.runtime.apps.driver import App, CopyRecord
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import database, journal, slot
 from gitdeploy.service.context import Context
@@ -134,8 +134,15 @@ def _end_others(ctx: Context, env: Environment, record: SwitchRecord) -> None:
     for one in others:
         driver.drain(one, wait=False)
     until = time.monotonic() + _LONGEST_END
-    while any(driver.status(one).copies for one in others) and time.monotonic() < until:
+    while any(_programs(one) for one in others) and time.monotonic() < until:
         time.sleep(0.02)
+
+
+def _programs(one: App) -> tuple[CopyRecord, ...]:
+    try:
+        return driver.status(one).copies
+    except NotFound:
+        return ()
 
 
 def _put_back(env: Environment, brings: Exchange) -> None:

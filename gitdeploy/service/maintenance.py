@@ -8,7 +8,18 @@ from collections.abc import Callable
 from functools import partial
 
 from gitdeploy.errors import GitdeployError
-from gitdeploy.service import cron, doctor, due, reconcile, restore, retention, snapshot, snapshot_copy, watch
+from gitdeploy.service import (
+    cron,
+    doctor,
+    due,
+    postman,
+    reconcile,
+    restore,
+    retention,
+    snapshot,
+    snapshot_copy,
+    watch,
+)
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 
@@ -24,6 +35,7 @@ EVERY = {
     "branches": 10.0,
     "replaced data": 5.0,
     "proofs": 5.0,
+    "webhooks": 0.5,
     "copies": 5.0,
     "patrol": 900.0,
     "collection": 3600.0,
@@ -42,6 +54,7 @@ def run(ctx: Context, ending: threading.Event, ensure_edge: Callable[[], object]
         "branches": lambda: reconcile.again(ctx),
         "replaced data": lambda: restore.retire(ctx),
         "proofs": partial(snapshot.Prover().look, ctx),
+        "webhooks": partial(postman.Postman().look, ctx),
         "copies": partial(snapshot_copy.Copier().look, ctx),
         "patrol": lambda: _patrol(ctx),
         "collection": lambda: retention.collect(ctx, Teller()),

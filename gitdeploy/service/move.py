@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ def clone(ctx: Context, ask: Ask, source: Source, chosen: Chosen) -> Move:
         move = move_journal.begin(ctx, source.name, target, ask.actor, ask.reason, course.chosen)
         started = time.monotonic()
         try:
-            if target.kind != "preview":
+            if target.kind != "preview" and snapshot.keeps(ctx, target):
                 taken = restore.safety(ctx, target, ask, f"clone of {source.name}")
                 move = ctx.ledger.moves.change(move, snapshot=taken.name)
             done = _Carrier(ctx, course, move, source).carry(ask)
@@ -253,9 +254,7 @@ def _say_done(ask: Ask, done: Move, seconds: float) -> None:
         parts = [name for name, moves in (("database", asked.database), ("files", asked.files)) if moves]
         words = [
             *(f"--{name}" for name in parts if len(parts) == 1),
-            *(f"--only {one}" for one in asked.only),
+            *(f"--only={one}" for one in asked.only),
         ]
-        ask.teller.detail(
-            " ".join(["undo: gitdeploy clone", done.site, "--from", done.snapshot, "--to", done.target, *words,
-                      "--overwrite --yes"])
-        )  # fmt: skip
+        command = ["gitdeploy", "clone", done.site, "--from", done.snapshot, "--to", done.target, *words]
+        ask.teller.detail(f"undo: {shlex.join([*command, '--overwrite', '--yes'])}")

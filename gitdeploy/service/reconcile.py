@@ -30,6 +30,7 @@ from gitdeploy.service import (
     database,
     due,
     heads,
+    idempotency,
     incident,
     journal,
     move_journal,
@@ -73,6 +74,7 @@ def at_start(ctx: Context) -> None:
     _try("restores", restore.finish, ctx)
     _try("cutovers", cutover_run.settle, ctx)
     _try("schedules", due.finish, ctx)
+    _try("answers", idempotency.lose, ctx)
     end_orphans(ctx)
     _try("notes", _tell_newest, ctx)
     _try("domains", domains.settle, ctx)

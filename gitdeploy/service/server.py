@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,6 +45,25 @@ class SnapshotSettings:
 
 
 @dataclass(frozen=True)
+class WebhookSettings:
+    """`allow_private`: networks such as `10.1.0.0/16` that webhooks may be sent into, though they are not public."""
+
+    allow_private: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MailSettings:
+    """The server that mail is handed to; none without `host`. `tls` is starttls, tls or none."""
+
+    host: str = ""
+    port: int = 587
+    user: str = ""
+    password: str = field(default="", repr=False)
+    sender: str = ""
+    tls: str = "starttls"
+
+
+@dataclass(frozen=True)
 class Server:
     """`domain`: sites are served as `<site>.<domain>`. `builders`: builds at once. `max_push`: bytes of one pack.
     `min_free`: the share of the disk, in percent, below which pushes are refused. `databases`: by engine the URL of a
@@ -57,6 +77,8 @@ class Server:
     tls: TlsSettings = TlsSettings()
     databases: Mapping[str, str] = field(default_factory=dict, repr=False)
     snapshots: SnapshotSettings = SnapshotSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    mail: MailSettings = MailSettings()
 
     @classmethod
     def load(cls, path: Path) -> Server:
@@ -86,6 +108,10 @@ class Server:
             said["databases"] = _databases(path, said["databases"])
         if "snapshots" in said:
             said["snapshots"] = _snapshots(path, said["snapshots"])
+        if "webhooks" in said:
+            said["webhooks"] = _webhooks(path, said["webhooks"])
+        if "mail" in said:
+            said["mail"] = _mail(path, said["mail"])
         return cls(**said)
 
 
@@ -111,6 +137,27 @@ def _snapshots(path: Path, said: object) -> SnapshotSettings:
             elsewhere(found.copy, dataclasses.asdict(found))
         except Invalid as error:
             raise Invalid(f"{path.name}: {error.message}", error.hint) from None
+    return found
+
+
+def _webhooks(path: Path, said: object) -> WebhookSettings:
+    listed = said.get("allow_private") if isinstance(said, dict) and len(said) == 1 else None
+    if not isinstance(listed, list):
+        raise Invalid(f"{path.name}: [webhooks] is not understood.", 'Say: allow_private = ["10.1.0.0/16"]')
+    for one in listed:
+        try:
+            ipaddress.ip_network(one)
+        except ValueError as error:
+            raise Invalid(f"{path.name}: {one!r} is no network.", "Say: 10.1.0.0/16, or fd00::/8") from error
+    return WebhookSettings(tuple(map(str, listed)))
+
+
+def _mail(path: Path, said: object) -> MailSettings:
+    found = _section(path, "mail", MailSettings, said)
+    if found.tls not in ("starttls", "tls", "none"):
+        raise Invalid(f"{path.name}: tls of [mail] cannot be {found.tls!r}.", "Say starttls, tls or none.")
+    if not found.host or "@" not in found.sender:
+        raise Invalid(f"{path.name}: [mail] needs host and sender.", 'Say: sender = "gitdeploy@example.org"')
     return found
 
 

@@ -19,6 +19,7 @@ from gitdeploy.web import pages
 from gitdeploy.web.api import router
 from gitdeploy.web.first_run import FirstRun
 from gitdeploy.web.git import GitDoor
+from gitdeploy.web.idempotency import Idempotent
 from gitdeploy.web.limits import Lockout, Pace
 from gitdeploy.web.pages import errors
 from gitdeploy.web.sessions import Sessions
@@ -29,6 +30,7 @@ LARGEST = 1 << 20
 
 def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAPI:
     app = FastAPI(title="gitdeploy", version=gitdeploy.__version__, docs_url=None, redoc_url=None)
+    app.add_middleware(Idempotent, ctx=ctx)
     app.add_middleware(Bounded)
     app.add_middleware(Guarded)
     app.state.ctx = ctx

@@ -21,6 +21,7 @@ from gitdeploy.domain.release import Release
 from gitdeploy.domain.schedule import Schedule
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
+from gitdeploy.domain.webhook import Delivery, Webhook
 from gitdeploy.service import history, processes, slot
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
@@ -178,6 +179,22 @@ def cutover(ctx: Context, row: Cutover) -> dict[str, Any]:
         "release": f"r{row.release}" if row.release else None, "finished_at": row.finished_at,
         "error": row.error or None, "preview_expires_at": preview.expires_at if preview else None,
         "undo": f"git push -o reason=… managed HEAD:restore/{row.backup}" if row.state == "completed" else None,
+    }  # fmt: skip
+
+
+def webhook(row: Webhook) -> dict[str, Any]:
+    return {
+        "id": row.id, "site": row.site, "format": row.format, "url": row.place, "events": row.events,
+        "created_at": row.created_at, "actor": row.actor, "failing_since": row.failing_since,
+        "attempts": row.attempts, "next_at": row.next_at, "error": row.error or None,
+    }  # fmt: skip
+
+
+def delivery(row: Delivery) -> dict[str, Any]:
+    return {
+        "id": row.id, "webhook": row.webhook, "event": row.event, "action": row.action, "at": row.at,
+        "state": row.state, "cause": row.cause, "attempt": row.attempt, "seconds": row.seconds, "status": row.status,
+        "error": row.error or None, "request": dict(row.asked), "answer": row.answer,
     }  # fmt: skip
 
 

@@ -22,7 +22,10 @@ import threading
 from pathlib import Path
 
 from gitdeploy.cli import main
-from gitdeploy.data import postgres
+from gitdeploy.data import content_files, postgres
+from gitdeploy.data.mariadb_content import MariaDbSide
+from gitdeploy.data.postgres_content import PostgresSide
+from gitdeploy.data.sqlite_content import SqliteSide
 from gitdeploy.git import notes, receive
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.apps import driver
@@ -151,6 +154,10 @@ for one, function in (
     (receive, "answer"),
     (shutil, "rmtree"),
     (postgres, "_rename"),
+    (PostgresSide, "commit"),
+    (MariaDbSide, "commit"),
+    (SqliteSide, "commit"),
+    (content_files, "_name"),
     (Exchange, "swap"),
     (Exchange, "put_back"),
 ):

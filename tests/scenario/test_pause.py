@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -84,6 +85,41 @@ def test_what_fails_in_the_pause_is_put_back_and_nobody_fails(machines, tmp_path
     count = eras.page("/work")
     eventually(lambda: eras.page("/work") != count, why="its worker was not started again")
     assert len(eras.databases()) == 1
+
+
+@pytest.mark.soak
+def test_past_the_bound_visitors_get_a_page_until_it_is_over(machines, tmp_path):
+    """Code of then takes longer to start than anybody is held."""
+    eras = Eras(machines("embedded"), tmp_path, "postgres", health="60s", slow=25)
+    name = eras.take()
+    eras.project.git("rm", "-q", "slow")
+    eras.push("two")
+    eras.post("/era/second")
+    with Visitors(eras) as visitors:
+        eventually(lambda: all(visitors.seen))
+        said = eras.restore(name, "--code")
+        seen = len(visitors.seen[0])
+        eventually(lambda: len(visitors.seen[0]) > seen + 5)
+    assert re.search(
+        r"paused for 2[5-9]\.[0-9]+ s: [1-9][0-9]* requests dropped, visitors waited [12][0-9]", said
+    ), said
+    assert visitors.saw() == ["two second second", "one first first"]
+    assert visitors.failed and all("One moment please" in one for one in visitors.failed), visitors.failed[:3]
+
+
+@pytest.mark.soak
+def test_the_pause_by_the_size_of_the_database(machines, tmp_path):
+    """Prints what was waited for with 23 MB and with 1 GB; `pytest -s` shows it."""
+    for scale in (1, 65):
+        eras = Eras(machines("embedded"), tmp_path / str(scale), "postgres")
+        (name,) = eras.databases()
+        Bench(eras.admin, name, scale=scale)
+        said = eras.project.push("HEAD:snapshot/production").out
+        with Visitors(eras) as visitors:
+            pushed = eras.project.push("-o", "reason=why", "HEAD:restore/latest", remote=eras.operator)
+            assert pushed.ok, pushed.out
+        assert not visitors.failed, visitors.failed[:3]
+        print(f"{scale * 16} MB: {waited(said)} s for the snapshot, {waited(pushed.out)} s for the restore")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlite_utils import Database as File
 
 from gitdeploy.domain.access import Grant, Key, Token
+from gitdeploy.domain.answer import Answer
 from gitdeploy.domain.approval import Approval
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import ConfigVersion
@@ -36,6 +37,7 @@ from gitdeploy.domain.session import Session
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.domain.switch import SwitchRecord
+from gitdeploy.domain.webhook import Delivery, Webhook
 from gitdeploy.errors import Failed
 from gitdeploy.store.ledger.events import Events
 from gitdeploy.store.ledger.rows import Rows
@@ -82,6 +84,9 @@ class Ledger:
         self.tokens = Rows(self, "tokens", Token, key=("id",))
         self.keys = Rows(self, "keys", Key, key=("id",))
         self.sessions = Rows(self, "sessions", Session, key=("id",))
+        self.answers = Rows(self, "answers", Answer, key=("id",))
+        self.webhooks = Rows(self, "webhooks", Webhook, key=("id",))
+        self.deliveries = Rows(self, "deliveries", Delivery, key=("id",))
         self.events = Events(self)
 
     @contextlib.contextmanager

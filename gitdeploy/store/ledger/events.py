@@ -51,20 +51,32 @@ class Events:
             )
         return event
 
-    def list(self, *, site: str = "", after: int = 0, before: str = "", limit: int = 100) -> list[Event]:
-        """The newest `limit` events, newest first; of those older than the event `before`, an id."""
-        tests, values = ["1"], []
-        if site:
-            tests.append("site = ?")
-            values.append(site)
-        if before:
-            tests.append("number < (SELECT number FROM events WHERE id = ?)")
-            values.append(before)
+    def get(self, id: str) -> Event | None:
+        rows = self._ledger.query(f"SELECT {_COLUMNS} FROM events WHERE id = ?", (id,))
+        return _event(rows[0]) if rows else None
+
+    def after(
+        self, number: int, *, sites: tuple[str, ...] = (), limit: int = 1000
+    ) -> list[tuple[int, Event]]:
+        """With their numbers, the oldest first; of these sites, or of all and of the server."""
+        test = f"AND site IN ({', '.join('?' * len(sites))})" if sites else ""
         rows = self._ledger.query(
-            f"SELECT number, {_COLUMNS} FROM events WHERE {' AND '.join(tests)} ORDER BY number DESC LIMIT ?",
-            (*values, limit),
+            f"SELECT number, {_COLUMNS} FROM events WHERE number > ? {test} ORDER BY number LIMIT ?",
+            (number, *sites, limit),
         )
-        return [_event(row) for row in rows if int(str(row["number"])) > after]
+        return [(int(str(row["number"])), _event(row)) for row in rows]
+
+    def former_names(self, site: str, after: int) -> list[str]:
+        """What it was renamed from by an event after that number."""
+        rows = self._ledger.query(
+            "SELECT data FROM events WHERE site = ? AND number > ? AND action = 'site.renamed'", (site, after)
+        )
+        return [json.loads(str(row["data"]))["from"] for row in rows]
+
+    @property
+    def head(self) -> int:
+        """The number of the newest, 0 when there is none."""
+        return int(str(self._ledger.query("SELECT coalesce(max(number), 0) AS head FROM events")[0]["head"]))
 
     def last(self, site: str, action: str) -> Event | None:
         """The newest event of that kind."""
@@ -82,6 +94,21 @@ class Events:
                 return event.id
             prev = event.hash
         return None
+
+    def list(self, *, site: str = "", after: int = 0, before: str = "", limit: int = 100) -> list[Event]:
+        """The newest `limit` events, newest first; of those older than the event `before`, an id."""
+        tests, values = ["1"], []
+        if site:
+            tests.append("site = ?")
+            values.append(site)
+        if before:
+            tests.append("number < (SELECT number FROM events WHERE id = ?)")
+            values.append(before)
+        rows = self._ledger.query(
+            f"SELECT number, {_COLUMNS} FROM events WHERE {' AND '.join(tests)} ORDER BY number DESC LIMIT ?",
+            (*values, limit),
+        )
+        return [_event(row) for row in rows if int(str(row["number"])) > after]
 
     def _oldest_first(self) -> Iterator[Event]:
         number = 0

@@ -132,6 +132,11 @@ CREATE TABLE incidents (
   rejected TEXT NOT NULL, commits TEXT NOT NULL, ticks TEXT NOT NULL, facts TEXT NOT NULL, text TEXT NOT NULL,
   fix TEXT NOT NULL, fixed_by INTEGER, closed_at TEXT, closed_by TEXT, PRIMARY KEY (site, number)
 );
+CREATE TABLE answers (
+  id TEXT PRIMARY KEY, request TEXT NOT NULL, created_at TEXT NOT NULL, state TEXT NOT NULL, status INTEGER NOT NULL,
+  body BLOB NOT NULL
+);
+CREATE INDEX answers_by_time ON answers (created_at);
 CREATE TABLE grants (
   actor TEXT NOT NULL, site TEXT NOT NULL, role TEXT NOT NULL, env TEXT NOT NULL, PRIMARY KEY (actor, site, env)
 );
@@ -154,6 +159,17 @@ CREATE TABLE events (
   hash TEXT NOT NULL
 );
 CREATE INDEX events_by_site ON events (site, number);
+CREATE TABLE webhooks (
+  id TEXT PRIMARY KEY, site TEXT REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, format TEXT NOT NULL,
+  place TEXT NOT NULL, patterns TEXT NOT NULL, sealed BLOB NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL,
+  cursor INTEGER NOT NULL, attempts INTEGER NOT NULL, failing_since TEXT, next_at TEXT, error TEXT NOT NULL
+);
+CREATE TABLE deliveries (
+  id TEXT PRIMARY KEY, webhook TEXT NOT NULL REFERENCES webhooks(id) ON DELETE CASCADE, event TEXT NOT NULL,
+  action TEXT NOT NULL, at TEXT NOT NULL, state TEXT NOT NULL, cause TEXT NOT NULL, attempt INTEGER NOT NULL,
+  seconds REAL NOT NULL, status INTEGER, error TEXT NOT NULL, request TEXT NOT NULL, answer TEXT NOT NULL
+);
+CREATE INDEX deliveries_by_webhook ON deliveries (webhook, id);
 """
 
 

@@ -21,6 +21,7 @@ from gitdeploy.web.api import (
     server,
     sites,
     snapshots,
+    webhooks,
 )
 
 router = APIRouter(prefix="/v1")
@@ -40,6 +41,7 @@ for noun in (
     processes,
     incident,
     access,
+    webhooks,
     server,
 ):
     router.include_router(noun.router)

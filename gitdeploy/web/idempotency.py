@@ -1,0 +1,129 @@
+"""`Idempotency-Key`: the same key with the same request gives the same answer, and acts once. The same key with another
+request is refused. A key belongs to the person who sends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from typing import Any
+
+from anyio import to_thread
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gitdeploy.domain.answer import KEY_MAX, Answer
+from gitdeploy.errors import GitdeployError, Invalid
+from gitdeploy.service import idempotency
+from gitdeploy.service.context import Context
+from gitdeploy.web.api import asking
+from gitdeploy.web.stream import LINES
+
+_CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+
+
+class Idempotent:
+    def __init__(self, app: ASGIApp, ctx: Context) -> None:
+        self._app = app
+        self._ctx = ctx
+        self._running: dict[str, asyncio.Event] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        key = headers.get("idempotency-key", "")
+        if not key or scope["method"] not in _CHANGING or not scope["path"].startswith("/v1/"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            answer = await self._once(scope, headers, key, receive, send)
+        except GitdeployError as error:
+            answer = JSONResponse({"error": error.as_json()}, error.http_status)
+        if answer is not None:
+            await answer(scope, receive, send)
+
+    async def _once(
+        self, scope: Scope, headers: Headers, key: str, receive: Receive, send: Send
+    ) -> Response | None:
+        """An answer that was kept; None when the request was passed on and has been answered."""
+        if len(key) > KEY_MAX or not key.isprintable():
+            raise Invalid(f"An Idempotency-Key has up to {KEY_MAX} printable characters.", "Use a UUID.")
+        body = await _whole(receive)
+        who = await to_thread.run_sync(asking.actor, Request(scope), self._ctx)
+        limits = repr((who.roles, who.parts)) if who.limited else ""  # what may less is told no answer of what may more
+        id = hashlib.sha256(f"{who.name}\n{limits}\n{key}".encode("utf-8", "surrogateescape")).hexdigest()
+        address = scope["raw_path"] + b"?" + scope["query_string"]
+        request = hashlib.sha256(b"\n".join((scope["method"].encode(), address, body))).hexdigest()
+        while True:
+            found = await to_thread.run_sync(idempotency.begin, self._ctx, id, request)
+            if found is None:
+                break
+            if found.state == "done":
+                return _kept(found, headers.get("accept", ""))
+            await self._running[id].wait()
+        ended = self._running[id] = asyncio.Event()
+        try:
+            await self._pass_on(scope, body, send, id)
+        finally:
+            del self._running[id]
+            ended.set()
+        return None
+
+    async def _pass_on(self, scope: Scope, body: bytes, send: Send, id: str) -> None:
+        """To the end, also when nobody listens any more."""
+        asked = False
+        seen: dict[str, Any] = {"status": 500, "type": ""}
+        said = bytearray()
+
+        async def once() -> Message:
+            nonlocal asked
+            if asked:
+                await asyncio.Event().wait()
+            asked = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def hear(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen["status"] = message["status"]
+                seen["type"] = Headers(raw=message["headers"]).get("content-type", "")
+            elif message["type"] == "http.response.body":
+                said.extend(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, once, hear)
+        finally:
+            status, result = _result(seen["status"], seen["type"], bytes(said))
+            await asyncio.shield(to_thread.run_sync(idempotency.end, self._ctx, id, status, result))
+
+
+async def _whole(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _result(status: int, kind: str, said: bytes) -> tuple[int, bytes]:
+    """Status and body as they are without the lines that came before."""
+    if not kind.startswith(LINES):
+        return status, said
+    try:
+        last = json.loads(said.splitlines()[-1])
+    except (ValueError, IndexError):
+        return 500, b""
+    if "error" in last:
+        return last["status"], json.dumps({"error": last["error"]}).encode()
+    return 200, json.dumps(last.get("result")).encode()
+
+
+def _kept(found: Answer, accept: str) -> Response:
+    if LINES not in accept:
+        return Response(found.body, found.status, media_type="application/json")
+    said = json.loads(found.body or b"null")
+    line = {**said, "status": found.status} if found.status >= 400 else {"result": said}
+    return Response(json.dumps(line) + "\n", media_type=LINES)
