@@ -85,7 +85,9 @@ def test_content_goes_down_masked_and_comes_up_without_what_visitors_wrote(shop)
 
     said = shop.push("-o", "reason=signed off", "HEAD:refs/clone/staging/production").out
     assert "stays as production has it, which has changed it since: " in said and "posts id=2" in said
-    assert re.search(r"paused for .*: 0 requests dropped", said)
+    assert (
+        len(re.findall(r"paused for .*: 0 requests dropped", said)) == 2
+    )  # for the snapshot, and for the move
     assert shop.sql("production", "SELECT * FROM posts ORDER BY id") == [
         "1|1|new|at https://shop.test/x", f"2|2|theirs|{SERIALISED}", "4|3|four|",
     ]  # fmt: skip
@@ -222,13 +224,21 @@ def test_a_preview_that_cannot_be_masked_does_not_start(machine, tmp_path):
     shop.push("HEAD:refs/heads/look2")
     assert shop.sql("look2", "SELECT title FROM posts ORDER BY id") == ["one", "two", "three"]
     assert all(one.endswith("@example.invalid") for one in shop.sql("look2", "SELECT email FROM users"))
+    # What was filled stays as it is when the release after it fails.
+    good = (shop.project.folder / "Procfile").read_text()
+    for procfile in ("web: exec python3 app.py\nrelease: false\n", good):
+        shop.project.write("Procfile", procfile)
+        shop.project.commit("look4")
+        shop.push("HEAD:refs/heads/look4")
+    assert shop.sql("look4", "SELECT title FROM posts ORDER BY id") == ["one", "two", "three"]
+    assert [one["to"] for one in shop.moves()] == ["look4", "look2"]
     shop.project.write("gitdeploy.toml", (settings % "postgres").replace('"users.email"', '"users.emial"'))
     shop.project.commit("a typo")
     shop.push("main")
     said = shop.push("HEAD:refs/heads/look3").out
     assert "There is no column users.emial to mask." in said
     assert shop.server.get(f"look3--{shop.site}").status == 404
-    assert [one["state"] for one in shop.moves()] == ["failed", "completed"]
+    assert [one["state"] for one in shop.moves()] == ["failed", "completed", "completed"]
     developer = machine.remote(shop.site, "dev", "developer")
     refused = shop.project.run("push", "-o", "env=look2", developer, "HEAD:restore/golden").out
     assert "may not have production's personal data in look2" in refused
