@@ -7,16 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Grant:
-    """`actor` holds `role` on `site` (`*`: every site)."""
+    """`actor` holds `role` on `site` (`*`: every site); with `env`, a pattern, only in the environments it matches."""
 
     actor: str
     site: str
     role: str
+    env: str = ""
 
 
 @dataclass(frozen=True)
 class Token:
-    """A secret that stands for an actor; only its SHA-256 is kept (the secret has 160 random bits)."""
+    """A secret that stands for an actor; only its SHA-256 is kept (the secret has 160 random bits). With `sites` (their
+    ids, with spaces between) or `role` it may no more than that, whatever its owner may.
+    """
 
     id: str
     actor: str
@@ -25,11 +28,15 @@ class Token:
     expires_at: str | None = None
     revoked_at: str | None = None
     used_at: str | None = None
+    sites: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True)
 class Key:
-    """A public SSH key that stands for an actor. `kind` is `ssh-ed25519` …, `body` its base64."""
+    """A public SSH key that stands for an actor. `kind` is `ssh-ed25519` …, `body` its base64; `sites` and `role` as of
+    a token.
+    """
 
     id: str
     actor: str
@@ -37,3 +44,6 @@ class Key:
     body: str
     comment: str
     created_at: str
+    used_at: str | None = None
+    sites: str = ""
+    role: str = ""

@@ -9,10 +9,11 @@ import hashlib
 import secrets
 import shlex
 import sys
+from collections.abc import Sequence
 
 from gitdeploy.domain.access import Grant, Key, Token
 from gitdeploy.domain.names import ActorName
-from gitdeploy.domain.role import EVERY_SITE, Actor, Role
+from gitdeploy.domain.role import EVERY_SITE, Actor, Part, Role
 from gitdeploy.errors import Busy, Failed, Invalid, NotFound, Refused
 from gitdeploy.service.context import Context
 from gitdeploy.store import clock, durable, ids
@@ -26,7 +27,8 @@ _KEY_KINDS = (
 
 def by_token(ctx: Context, secret: str) -> Actor:
     """Whose token this is. Raises Refused, saying why, for one that is unknown, revoked or expired."""
-    return by_name(ctx, token(ctx, secret).actor)
+    found = token(ctx, secret)
+    return limited(ctx, by_name(ctx, found.actor), found)
 
 
 def token(ctx: Context, secret: str) -> Token:
@@ -39,7 +41,7 @@ def token(ctx: Context, secret: str) -> Token:
         raise Refused(f"This token of {found.actor} was revoked.", hint)
     if not counts(found):
         raise Refused(f"This token of {found.actor} expired at {found.expires_at}.", hint)
-    if (found.used_at or "")[:16] != clock.now()[:16]:  # to the minute: not every request is worth a write
+    if _worth_noting(found):
         with contextlib.suppress(Failed):  # a full disk keeps nobody from fetching
             ctx.ledger.tokens.change(found, used_at=clock.now())
     return found
@@ -54,33 +56,60 @@ def by_key(ctx: Context, id: str) -> Actor:
     found = ctx.ledger.keys.get(id)
     if found is None:
         raise Refused("This SSH key is not known here any more.", "Add it with: gitdeploy key add ACTOR")
-    return by_name(ctx, found.actor)
+    if _worth_noting(found):
+        with contextlib.suppress(Failed):
+            ctx.ledger.keys.change(found, used_at=clock.now())
+    return limited(ctx, by_name(ctx, found.actor), found)
 
 
 def by_name(ctx: Context, name: str) -> Actor:
-    grants = ctx.ledger.grants.where(actor=name)
-    return Actor(name, tuple((one.site, Role.parse(one.role)) for one in grants))
+    held = [(one, Role.parse(one.role)) for one in ctx.ledger.grants.where(actor=name)]
+    return Actor(
+        name,
+        tuple((one.site, role) for one, role in held if not one.env),
+        tuple(Part(one.site, one.env, role) for one, role in held if one.env),
+    )
 
 
-def grant(ctx: Context, actor: Actor, name: str, role: Role, site: str = EVERY_SITE) -> Grant:
-    """Give `name` a role, in place of the one they held there. Nobody gives more than they have."""
+def limited(ctx: Context, owner: Actor, by: Token | Key) -> Actor:
+    """What `owner` may who came with a token or key."""
+    return owner.within(sites_of(ctx, by), Role.parse(by.role) if by.role else None)
+
+
+def sites_of(ctx: Context, by: Token | Key) -> list[str]:
+    """The names of the sites that it is limited to; of one that was removed its id, which is no site's name."""
+    found = {id: ctx.ledger.sites.one(id=id) for id in by.sites.split()}
+    return [site.name if site else id for id, site in found.items()]
+
+
+def grant(ctx: Context, actor: Actor, name: str, role: Role, site: str = EVERY_SITE, env: str = "") -> Grant:
+    """Give `name` a role, in place of the one they held there; with `env`, a pattern, in these environments alone.
+    Nobody gives more than they have.
+    """
     actor.need(max(Role.ADMIN, role), site, "change who may do what")
     if site != EVERY_SITE:
         ctx.site(site)
-    row = Grant(ActorName.parse(name), site, str(role))
+    if env and (len(env) > 200 or not env.isprintable() or role == Role.ADMIN):
+        raise Invalid(
+            f"{role} of {env[:40]!r} cannot be granted.",
+            "Name an environment, or a pattern such as 'feature/*'; an admin is one of a whole site.",
+        )
+    row = Grant(ActorName.parse(name), site, str(role), env)
     with ctx.ledger.atomic():
-        if (old := ctx.ledger.grants.get(name, site)) is not None:
+        if (old := ctx.ledger.grants.get(name, site, env)) is not None:
             ctx.ledger.grants.remove(old)
         ctx.ledger.grants.add(row)
-        ctx.event("access.granted", actor=actor.name, site=site, subject=name, data={"role": str(role)})
+        ctx.event("access.granted", actor=actor.name, site=site, subject=name,
+                  data={"role": str(role), **({"env": env} if env else {})})  # fmt: skip
     return row
 
 
-def revoke(ctx: Context, actor: Actor, name: str, site: str = EVERY_SITE) -> None:
+def revoke(ctx: Context, actor: Actor, name: str, site: str = EVERY_SITE, env: str = "") -> None:
     actor.need(Role.ADMIN, site, "change who may do what")
-    found = ctx.ledger.grants.get(name, site)
+    found = ctx.ledger.grants.get(name, site, env)
     if found is None:
-        raise NotFound(f"{name} has no role on {site}.", "See: gitdeploy access list")
+        where = f"{env} of {site}" if env else site
+        raise NotFound(f"{name} was granted no role on {where}.", "See: gitdeploy access list")
     with ctx.ledger.atomic():
         ctx.ledger.grants.remove(found)
         ctx.event("access.revoked", actor=actor.name, site=site, subject=name)
@@ -88,7 +117,7 @@ def revoke(ctx: Context, actor: Actor, name: str, site: str = EVERY_SITE) -> Non
 
 def has_admin(ctx: Context) -> bool:
     """Whether anybody is admin of every site: whoever can open the unix socket is none of them."""
-    return ctx.ledger.grants.one(site=EVERY_SITE, role=str(Role.ADMIN)) is not None
+    return ctx.ledger.grants.one(site=EVERY_SITE, role=str(Role.ADMIN), env="") is not None
 
 
 def first_admin(ctx: Context, name: str) -> str:
@@ -103,19 +132,31 @@ def first_admin(ctx: Context, name: str) -> str:
 
 def grants(ctx: Context, actor: Actor, site: str = "") -> list[Grant]:
     actor.need(Role.ADMIN, site or EVERY_SITE, "see who may do what")
-    rows = ctx.ledger.grants.where(order="actor, site")
+    rows = ctx.ledger.grants.where(order="actor, site, env")
     return [one for one in rows if not site or one.site in (site, EVERY_SITE)]
 
 
-def create_token(ctx: Context, actor: Actor, name: str, *, seconds: int = 0) -> tuple[Token, str]:
-    """A new token for `name`, and its secret, which is shown this once and never kept."""
-    if actor.name != name:
+def create_token(
+    ctx: Context, actor: Actor, name: str, *, seconds: int = 0, sites: Sequence[str] = (), role: str = ""
+) -> tuple[Token, str]:
+    """A new token for `name`, and its secret, which is shown this once and never kept. With `sites` or `role` it may no
+    more than that. Who came with a limited one makes none that may more.
+    """
+    if actor.name != name or actor.limited:
         actor.need(Role.ADMIN, EVERY_SITE, "make tokens for others")
     secret = PREFIX + secrets.token_urlsafe(24)
     expires = clock.later(seconds) if seconds else None
     with ctx.ledger.atomic():
         row = ctx.ledger.tokens.add(
-            Token(ids.new("tok"), ActorName.parse(name), _hash(secret), clock.now(), expires)
+            Token(
+                ids.new("tok"),
+                ActorName.parse(name),
+                _hash(secret),
+                clock.now(),
+                expires,
+                sites=_sites(ctx, sites),
+                role=_ceiling(role),
+            )
         )
         ctx.event("token.created", actor=actor.name, subject=row.id, data={"for": name})
     return row, secret
@@ -135,15 +176,19 @@ def revoke_token(ctx: Context, actor: Actor, id: str) -> Token:
     found = ctx.ledger.tokens.get(id)
     if found is None:
         raise NotFound(f"There is no token {id[:40]!r}.", "See: gitdeploy token list")
-    if actor.name != found.actor:
+    if actor.name != found.actor or actor.limited:
         actor.need(Role.ADMIN, EVERY_SITE, "revoke tokens of others")
     with ctx.ledger.atomic():
         ctx.event("token.revoked", actor=actor.name, subject=id)
         return ctx.ledger.tokens.change(found, revoked_at=clock.now())
 
 
-def add_key(ctx: Context, actor: Actor, name: str, line: str) -> Key:
-    """`line` is one line of an OpenSSH public key file: `ssh-ed25519 AAAA… comment`."""
+def add_key(
+    ctx: Context, actor: Actor, name: str, line: str, *, sites: Sequence[str] = (), role: str = ""
+) -> Key:
+    """`line` is one line of an OpenSSH public key file: `ssh-ed25519 AAAA… comment`. With `sites` or `role` it may no
+    more than that: a deploy key.
+    """
     actor.need(Role.ADMIN, EVERY_SITE, "add keys")
     kind, body, comment = ([*line.split(maxsplit=2), "", "", ""])[:3]
     try:
@@ -159,7 +204,8 @@ def add_key(ctx: Context, actor: Actor, name: str, line: str) -> Key:
             f"This key belongs to {old.actor} already.", f"Remove it first: gitdeploy key remove {old.id}"
         )
     with ctx.ledger.atomic():
-        key = Key(ids.new("key"), ActorName.parse(name), kind, body, comment.strip()[:100], clock.now())
+        key = Key(ids.new("key"), ActorName.parse(name), kind, body, comment.strip()[:100], clock.now(),
+                  sites=_sites(ctx, sites), role=_ceiling(role))  # fmt: skip
         ctx.event("key.added", actor=actor.name, subject=key.id, data={"for": name})
         ctx.ledger.keys.add(key)
     write_authorized_keys(ctx)
@@ -190,6 +236,19 @@ def remove_key(ctx: Context, actor: Actor, id: str) -> None:
         ctx.ledger.keys.remove(found)
         ctx.event("key.removed", actor=actor.name, subject=id)
     write_authorized_keys(ctx)
+
+
+def _worth_noting(by: Token | Key) -> bool:
+    """To the minute: not every request is worth a write."""
+    return (by.used_at or "")[:16] != clock.now()[:16]
+
+
+def _sites(ctx: Context, names: Sequence[str]) -> str:
+    return " ".join(dict.fromkeys(ctx.site(name).id for name in names))
+
+
+def _ceiling(role: str) -> str:
+    return str(Role.parse(role)) if role else ""
 
 
 def _hash(secret: str) -> str:

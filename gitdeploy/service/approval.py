@@ -27,27 +27,27 @@ def require(ctx: Context, env: Environment, kind: str, build: Build, commit: str
     """Raises Missing unless enough people have approved these bytes of this commit; asks for it then. What brings
     nothing new needs nobody: a rollback always may go.
     """
-    needed = _needed(ctx, env)
-    if kind not in FORWARD or not needed:
+    least = needed(ctx, env.site, env.name)
+    if kind not in FORWARD or not least:
         return
     row = _open(ctx, env, commit, build.artifact or "") or _ask(ctx, env, build, commit, actor)
-    _refuse_unless(ctx, row, needed)
+    _refuse_unless(ctx, row, least)
 
 
 def refuse_waiting(ctx: Context, env: Environment, commit: str) -> None:
     """Raises Missing while it is known that a commit waits for approvals: before it is looked for again."""
     row = ctx.ledger.approvals.one(site=env.site, env=env.name, commit=commit, state="open")
-    if row is not None and (needed := _needed(ctx, env)):
-        _refuse_unless(ctx, row, needed)
+    if row is not None and (least := needed(ctx, env.site, env.name)):
+        _refuse_unless(ctx, row, least)
 
 
 def say(ctx: Context, env: Environment, kind: str, build: Build, commit: str, teller: Teller) -> None:
     """To whoever only looks: what is missing."""
-    needed = _needed(ctx, env)
-    if kind in FORWARD and needed:
+    least = needed(ctx, env.site, env.name)
+    if kind in FORWARD and least:
         row = _open(ctx, env, commit, build.artifact or "")
         counted = len(_counted(ctx, row)) if row else 0
-        teller.detail(f"approvals: {counted} of {needed}" + (f" ({row.id})" if row else ""))
+        teller.detail(f"approvals: {counted} of {least}" + (f" ({row.id})" if row else ""))
 
 
 def use(ctx: Context, env: Environment, build: Build, commit: str, actor: str) -> None:
@@ -59,15 +59,14 @@ def use(ctx: Context, env: Environment, build: Build, commit: str, actor: str) -
 
 def vote(ctx: Context, actor: Actor, row: Approval, teller: Teller, *, signed: bool = False) -> Approval:
     """Approve. Raises Refused for one's own work and below maintainer, Busy when it is over."""
-    actor.need(Role.MAINTAINER, row.site, f"approve what goes live in {row.env}")
+    actor.need(Role.MAINTAINER, row.site, f"approve what goes live in {row.env}", row.env)
     with ctx.ledger.atomic():
         row = _by_id(ctx, row.id) or row
         votes = row.with_vote(Vote(actor.name, clock.now(), actor.local, signed))
         row = ctx.ledger.approvals.change(row, votes=votes)
         ctx.event("approval.approved", actor=actor.name, site=row.site, env=row.env, subject=row.id,
                   data={"commit": row.commit, "artifact": row.artifact, "signed": signed})  # fmt: skip
-    env = ctx.ledger.environments.get(row.site, row.env)
-    left = (_needed(ctx, env) if env else 0) - len(_counted(ctx, row))
+    left = needed(ctx, row.site, row.env) - len(_counted(ctx, row))
     teller.done(f"{row.id} is approved by {actor.name}")
     what = f"{row.commit[:7]} may go live in {row.env}: what {row.actor} pushed goes through now"
     teller.detail(f"it needs {left} more" if left > 0 else what)
@@ -100,7 +99,7 @@ def vote_by_tag(ctx: Context, site: Site, row: Approval, pushed: str, teller: Te
 def reject(ctx: Context, actor: Actor, row: Approval, reason: str) -> Approval:
     """Say no; whoever asked may take it back so. Raises Invalid without a reason."""
     role = Role.DEVELOPER if actor.name == row.actor else Role.MAINTAINER
-    actor.need(role, row.site, f"reject {row.id}")
+    actor.need(role, row.site, f"reject {row.id}", row.env)
     if not reason.strip():
         raise Invalid("It is rejected with a reason.", "Say why: --reason, or by git -o reason=…")
     return _end(ctx, row, "rejected", actor.name, reason.strip())
@@ -128,12 +127,13 @@ def listing(ctx: Context, site: Site, *, all: bool = False) -> list[Approval]:
     return ctx.ledger.approvals.where(site=site.name, state=states, order="id DESC")
 
 
+def needed(ctx: Context, site: str, env: str) -> int:
+    """How many other people have to approve what goes live in `env`; 0 for a preview."""
+    own = policy.of_site(ctx.site(site), ctx.repository(site)).of(env)
+    return own.approvals if own is not None else 0
+
+
 # Private
-
-
-def _needed(ctx: Context, env: Environment) -> int:
-    own = policy.of_site(ctx.site(env.site), ctx.repository(env.site)).of(env.name)
-    return own.approvals if own is not None and env.kind != "preview" else 0
 
 
 def _by_id(ctx: Context, id: str) -> Approval | None:
@@ -159,11 +159,11 @@ def _ask(ctx: Context, env: Environment, build: Build, commit: str, actor: str) 
         return ctx.ledger.approvals.add(row)
 
 
-def _refuse_unless(ctx: Context, row: Approval, needed: int) -> None:
+def _refuse_unless(ctx: Context, row: Approval, least: int) -> None:
     counted = _counted(ctx, row)
-    if len(counted) < needed:
+    if len(counted) < least:
         raise Missing(
-            sentence(row, needed, counted),
+            sentence(row, least, counted),
             f"Another maintainer looks at {ctx.url(row.site, build_label(row.build))} and pushes "
             f"HEAD:approve/{row.id} (gitdeploy approve {row.id}); then do this again.",
         )
@@ -175,7 +175,7 @@ def _counted(ctx: Context, row: Approval) -> list[Vote]:
 
 
 def _may(actor: Actor, row: Approval) -> bool:
-    held = actor.role(row.site)
+    held = actor.role(row.site, row.env)
     return held is not None and held >= Role.MAINTAINER
 
 

@@ -20,7 +20,7 @@ def change(
     ctx: Context, actor: Actor, site: Site, env: str, put: Config, removed: Iterable[str]
 ) -> ConfigVersion:
     """Make the next version of `env`'s configuration. Raises Invalid, or Refused below maintainer."""
-    actor.need(Role.MAINTAINER, site.name, f"change the configuration of {env}")
+    actor.need(Role.MAINTAINER, site.name, f"change the configuration of {env}", env)
     _refuse_unknown(ctx, site, env)
     with ctx.ledger.atomic():
         before = newest(ctx, site.name, env)

@@ -23,10 +23,10 @@ def maintenance(
     ctx: Context, actor: Actor, site: Site, env: str, message: str | None, until: str
 ) -> Environment:
     """Answer 503 with `message` to every visitor, or with None serve again."""
-    actor.need(Role.MAINTAINER, site.name, f"close or open {env}")
+    where = history.environment_of(ctx, site, env)
+    actor.need(Role.MAINTAINER, site.name, f"close or open {where.name}", where.name)
     if message is not None and not 0 < len(message) <= LONGEST:
         raise Invalid("A maintenance message needs 1 to 1000 characters.", "Say what visitors should know.")
-    where = history.environment_of(ctx, site, env)
     Place(ctx.home, site.name, where.folder).maintenance(message, until=until)
     action = "maintenance.off" if message is None else "maintenance.on"
     ctx.event(action, actor=actor.name, site=site.name, env=where.name, data={"message": message})
@@ -35,10 +35,9 @@ def maintenance(
 
 def password(ctx: Context, actor: Actor, site: Site, env: str, secret: str | None) -> Environment:
     """Ask every visitor of an environment for a password, or with None ask no more."""
-    actor.need(Role.DEVELOPER, site.name, "protect previews")
     where = history.environment_of(ctx, site, env)
-    if where.kind == "production":
-        actor.need(Role.MAINTAINER, site.name, f"protect {env}")
+    least = Role.MAINTAINER if where.kind == "production" else Role.DEVELOPER
+    actor.need(least, site.name, f"protect {where.name}", where.name)
     if secret is not None and not 0 < len(secret) <= LONGEST:
         raise Invalid("A password needs 1 to 1000 characters.", "Choose another.")
     Place(ctx.home, site.name, where.folder).password(secret)
@@ -58,9 +57,9 @@ def allow(
     ctx: Context, actor: Actor, site: Site, env: str, add: Sequence[str], remove: Sequence[str]
 ) -> tuple[Environment, tuple[Network, ...]]:
     """Let visitors from these networks in, and nobody else; without the last one everybody may come again."""
-    actor.need(Role.MAINTAINER, site.name, f"say who may visit {env}")
-    added, removed = [network(one) for one in add], {network(one) for one in remove}
     where = history.environment_of(ctx, site, env)
+    actor.need(Role.MAINTAINER, site.name, f"say who may visit {where.name}", where.name)
+    added, removed = [network(one) for one in add], {network(one) for one in remove}
     place = Place(ctx.home, site.name, where.folder)
     with _turn:
         held = place.allowed()

@@ -74,7 +74,7 @@ def _act(ctx: Context, actor: Actor, site: Site, one: Schedule, teller: Teller) 
     """Through the same checks as when it is pushed; the name of the release that came of it, if one did."""
     options = push_options.parse([*json.loads(one.options), *_why(one)])
     if one.verb == "push":
-        actor.need(Role.MAINTAINER, site.name, f"change {one.env}")
+        actor.need(Role.MAINTAINER, site.name, f"change {one.env}", one.env)
         freeze.allow(ctx, actor, site, one.env, options)
         update = Update(ctx.repository(site.name).ref(one.ref) or ZERO, one.commit, one.ref)
         return release.deploy(ctx, actor, site, one.env, update, options, teller, lambda: False).name

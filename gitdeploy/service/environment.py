@@ -159,7 +159,7 @@ def by_name(
 
 def extend(ctx: Context, actor: Actor, site: Site, branch: str, seconds: int) -> Environment:
     """Let a preview live for `seconds` from now; 0 lets it live as long as its branch."""
-    actor.need(Role.DEVELOPER, site.name, "extend previews")
+    actor.need(Role.DEVELOPER, site.name, "extend previews", branch)
     with ctx.ledger.atomic():
         ctx.event("preview.extended", actor=actor.name, site=site.name, env=branch, data={"seconds": seconds})
         expires = clock.later(seconds) if seconds else None
@@ -168,7 +168,7 @@ def extend(ctx: Context, actor: Actor, site: Site, branch: str, seconds: int) ->
 
 def remove(ctx: Context, actor: Actor, site: Site, branch: str) -> None:
     """Take a preview away and keep its branch; the next push to it makes a new one."""
-    actor.need(Role.DEVELOPER, site.name, "remove previews")
+    actor.need(Role.DEVELOPER, site.name, "remove previews", branch)
     tear_down(ctx, _preview(ctx, site, branch), actor=actor.name)
 
 

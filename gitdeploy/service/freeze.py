@@ -26,7 +26,7 @@ def add(
     """Let nothing go live in production or a named environment between two moments (ISO 8601 with a zone; `begins` may
     be "", for now).
     """
-    actor.need(Role.MAINTAINER, site.name, f"freeze {env.name}")
+    actor.need(Role.MAINTAINER, site.name, f"freeze {env.name}", env.name)
     if env.kind == "preview":
         raise Invalid(f"{env.name} is a preview, and previews go on.", "Freeze production, or staging.")
     begins, ends = moment(begins) if begins else clock.now(), moment(ends)
@@ -46,7 +46,7 @@ def remove(ctx: Context, actor: Actor, site: Site, id: str) -> Freeze:
     if len(found) != 1:
         raise NotFound(f"{site.name} has no freeze {id[:40]!r}.", f"See: gitdeploy freeze list {site.name}")
     (row,) = found
-    actor.need(Role.MAINTAINER, site.name, f"unfreeze {row.env}")
+    actor.need(Role.MAINTAINER, site.name, f"unfreeze {row.env}", row.env)
     with ctx.ledger.atomic():
         ctx.event("freeze.removed", actor=actor.name, site=site.name, env=row.env, subject=row.id)
         ctx.ledger.freezes.remove(row)
@@ -85,7 +85,7 @@ def allow(ctx: Context, actor: Actor, site: Site, env: str, options: Options) ->
     a freeze is to be overridden by somebody who may not.
     """
     if options.override_freeze:
-        actor.need(Role.OPERATOR, site.name, f"override a freeze of {env}")
+        actor.need(Role.OPERATOR, site.name, f"override a freeze of {env}", env)
     elif not options.rehearse and (window := holding(ctx, site, env, options.at)) is not None:
         raise _frozen(site, env, window)
 

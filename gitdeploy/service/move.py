@@ -40,11 +40,11 @@ log = logging.getLogger("gitdeploy.move")
 def allow(actor: Actor, site: Site, target: Environment, *, confirmed: bool, dry_run: bool) -> None:
     """Raises Refused, unless this person may change the content of an environment, and said so for production."""
     if target.kind == "preview":
-        actor.need(Role.DEVELOPER, site.name, "move content into previews")
+        actor.need(Role.DEVELOPER, site.name, "move content into previews", target.name)
     elif target.kind != "production" or dry_run:
-        actor.need(Role.MAINTAINER, site.name, f"move content into {target.name}")
+        actor.need(Role.MAINTAINER, site.name, f"move content into {target.name}", target.name)
     else:
-        actor.need(Role.OPERATOR, site.name, "move content into production")
+        actor.need(Role.OPERATOR, site.name, "move content into production", target.name)
         if not confirmed:
             raise Refused(
                 "This changes the content of production.",

@@ -15,7 +15,7 @@ from gitdeploy.service.teller import Teller
 
 def rollback(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
     """Why nothing can be rolled back in `env` just now; "" when something can."""
-    if why := lacking(actor, Role.MAINTAINER, site.name, "roll back"):
+    if why := lacking(actor, Role.MAINTAINER, site.name, "roll back", env.name):
         return why
     served = ctx.ledger.releases.where(
         site=site.name, env=env.name, sql="live_at IS NOT NULL", order="number DESC", limit=2
@@ -27,7 +27,7 @@ def rollback(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
 
 def promote(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
     """Why nothing may go live in `env` just now; "" when something may."""
-    if why := lacking(actor, Role.MAINTAINER, site.name, f"promote to {env.name}"):
+    if why := lacking(actor, Role.MAINTAINER, site.name, f"promote to {env.name}", env.name):
         return why
     if site.lock and env.kind != "preview":
         return f"{site.name} is locked by {site.lock}."
@@ -48,10 +48,10 @@ def under_way(ctx: Context, env: Environment) -> str:
     return "" if ctx.lanes.of(env.site, env.name).switch.free else f"{env.name} is being switched right now."
 
 
-def lacking(actor: Actor, role: Role, site: str, action: str) -> str:
+def lacking(actor: Actor, role: Role, site: str, action: str, env: str = "") -> str:
     """Why `actor` may not, for want of a role; "" when they may."""
     try:
-        actor.need(role, site, action)
+        actor.need(role, site, action, env)
     except Refused as error:
         return error.message
     return ""

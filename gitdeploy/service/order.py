@@ -16,7 +16,7 @@ from gitdeploy.domain.options import Options
 from gitdeploy.domain.refs import ZERO as NOTHING
 from gitdeploy.domain.refs import Update
 from gitdeploy.domain.release import Release
-from gitdeploy.domain.role import Actor, Role
+from gitdeploy.domain.role import SOMEWHERE, Actor, Role
 from gitdeploy.domain.schedule import VERBS, Schedule
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid
@@ -50,7 +50,9 @@ _REHEARSED = ("promote", "redeploy", "rollback", "restore", "cutover")
 def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, options: Options) -> None:
     """Every cheap reason to refuse an order."""
     least = Role.DEVELOPER if verb in _OF_DEVELOPERS else Role.MAINTAINER
-    actor.need(least, site.name, verb if verb in _OF_DEVELOPERS else f"{verb} {options.env or PRODUCTION}")
+    actor.need(
+        least, site.name, verb if verb in _OF_DEVELOPERS else f"{verb} {options.env or PRODUCTION}", SOMEWHERE
+    )
     if options.detach or options.skip:
         raise Invalid(f"{verb}/{target} is carried out at once.", "Push it without -o detach and -o skip.")
     if options.at and verb not in VERBS:
@@ -88,6 +90,7 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
         case "rollback" | "promote" | "redeploy":
             targets.parse(target)
             env = history.environment_of(ctx, site, options.env)
+            actor.need(least, site.name, f"{verb} {env.name}", env.name)
             if verb in _STOPPED:
                 freeze.allow(ctx, actor, site, env.name, options)
 

@@ -35,7 +35,7 @@ class Glance:
 
 def sites(ctx: Context, actor: Actor, *, find: str = "", after: str = "", limit: int = 50) -> list[Glance]:
     """The sites that `actor` may see, by name, beginning after the name `after`; `find` is a part of the name."""
-    seen = tuple(site for site, _ in actor.roles)
+    seen = (*(site for site, _ in actor.roles), *(part.site for part in actor.parts))
     where = {} if EVERY_SITE in seen else {"name": seen}
     found = ctx.ledger.sites.where(
         order="name", limit=limit, sql="name > ? AND instr(name, ?)", given=(after, find.lower()), **where

@@ -47,11 +47,11 @@ def scale(
     """Have so many copies of these programs, now and in the releases that follow. Those there are too many of finish
     what they are at. Raises Invalid for a program that the app does not have.
     """
-    actor.need(Role.MAINTAINER, site.name, f"scale {env}")
+    where = history.environment_of(ctx, site, env)
+    actor.need(Role.MAINTAINER, site.name, f"scale {where.name}", where.name)
     for name, count in counts.items():
         if not 0 <= count <= MOST_COPIES:
             raise Invalid(f"{name} cannot run {count} times.", f"Say 0 to {MOST_COPIES}.")
-    where = history.environment_of(ctx, site, env)
     with ctx.lanes.of(site.name, where.name).switch.hold(f"{actor.name}'s scaling", Teller(), lambda: False):
         driver.scale(_live(ctx, where), counts)
         where = ctx.ledger.environments.get(site.name, where.name) or where
@@ -67,10 +67,10 @@ def run(
     """Run a shell line once beside what is live, in its folder and with its configuration, and tell what it says as it
     comes; its exit code, None when it took longer than `within` seconds and was killed.
     """
-    actor.need(Role.MAINTAINER, site.name, f"run commands in {env}")
+    where = history.environment_of(ctx, site, env)
+    actor.need(Role.MAINTAINER, site.name, f"run commands in {where.name}", where.name)
     if not line.strip() or "\0" in line or not 0 < within <= LONGEST_RUN:
         raise Invalid("There is no command to run.", "Such as: gitdeploy run SITE -- python manage.py check")
-    where = history.environment_of(ctx, site, env)
     app = _live(ctx, where)
     name = ids.new("run").lower()
     code: list[int | None] = []
@@ -99,10 +99,10 @@ def console(ctx: Context, actor: Actor, site: Site, env: str, line: str, seat: S
     """Open a shell line, or the app's own console or a shell where it is empty, beside what is live; returns when it
     is under way. From then on it is between the user and the slot: nothing of it passes here.
     """
-    actor.need(Role.MAINTAINER, site.name, f"open a console in {env}")
+    where = history.environment_of(ctx, site, env)
+    actor.need(Role.MAINTAINER, site.name, f"open a console in {where.name}", where.name)
     if "\0" in line or not re.fullmatch(r"[A-Za-z0-9._+-]{1,64}", seat.term):
         raise Invalid("This is no command, or no terminal.", f"Such as: gitdeploy console {site.name}")
-    where = history.environment_of(ctx, site, env)
     app = _live(ctx, where)
     line = line.strip() or _own_console(ctx, where) or "/bin/sh"
     variables = {"TERM": seat.term, "PS1": f"{site.name} {where.name} {app.slot} $ "}

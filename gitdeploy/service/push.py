@@ -19,7 +19,7 @@ from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.options import Options
 from gitdeploy.domain.push import PendingPush
 from gitdeploy.domain.refs import Branches, Built, Denied, Gated, Meaning, Order, Tag, Update, meaning
-from gitdeploy.domain.role import Actor, Role
+from gitdeploy.domain.role import SOMEWHERE, Actor, Role
 from gitdeploy.domain.settings import Settings
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Busy, GitdeployError, Invalid, Refused
@@ -57,7 +57,7 @@ def check(ctx: Context, push: Push, updates: tuple[Update, ...]) -> None:
 
 
 def _check(ctx: Context, push: Push, updates: tuple[Update, ...]) -> None:
-    push.actor.need(Role.DEVELOPER, push.site.name, "push to it")
+    push.actor.need(Role.DEVELOPER, push.site.name, "push to it", SOMEWHERE)
     push_options.parse(push.options)
     if not all(push.repository.has_history_of(commit) for commit in push.shallow):
         raise Refused(
@@ -158,17 +158,17 @@ def _allow(
         case Denied(reason):
             raise reason
         case Gated(env, branch):
-            actor.need(Role.MAINTAINER, site, f"change {env}")
+            actor.need(Role.MAINTAINER, site, f"change {env}", env)
             _forward_only(push, update, branch, env)
             _refuse_options(options, env)
             freeze.allow(ctx, actor, push.site, env, options)
             _refuse_held(ctx, push, options, update, env)
         case Built(branch, str() as env):
-            actor.need(Role.MAINTAINER, site, f"change {env}")
+            actor.need(Role.MAINTAINER, site, f"change {env}", env)
             _forward_only(push, update, branch, env)
             _refuse_held(ctx, push, options, update, env)
         case Built(branch, None):
-            actor.need(Role.DEVELOPER, site, "push a preview")
+            actor.need(Role.DEVELOPER, site, f"push {branch}", branch)
             _refuse_names_of_environments(push, settings, update, branch)
             if not settings.policy.has_preview(branch) and not update.deletes:
                 push.teller.detail(f"{branch} gets no preview: [preview] branches does not name it")

@@ -66,14 +66,15 @@ def allow(
             Role.OPERATOR,
             site.name,
             f"have production's personal data in {env.name}, which a clone would mask",
+            env.name,
         )
     if rehearsed:
-        actor.need(Role.DEVELOPER, site.name, f"rehearse a restore into {env.name}")
+        actor.need(Role.DEVELOPER, site.name, f"rehearse a restore into {env.name}", env.name)
         return
     if env.kind == "preview":
-        actor.need(Role.DEVELOPER, site.name, "restore into previews")
+        actor.need(Role.DEVELOPER, site.name, "restore into previews", env.name)
         return
-    actor.need(Role.OPERATOR, site.name, f"replace the data of {env.name}")
+    actor.need(Role.OPERATOR, site.name, f"replace the data of {env.name}", env.name)
     if not confirmed:
         raise Refused(
             f"This replaces all databases and files of {env.name}.",

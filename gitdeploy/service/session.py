@@ -23,7 +23,7 @@ def open(ctx: Context, secret: str, agent: str) -> tuple[Session, str]:
     count, and for somebody without any role.
     """
     token = access.token(ctx, secret)
-    if not access.by_name(ctx, token.actor).roles:
+    if not access.limited(ctx, access.by_name(ctx, token.actor), token).known:
         raise Refused(
             f"{token.actor} has no role here.",
             f"Ask an admin for: gitdeploy access grant {token.actor} viewer",
@@ -55,8 +55,8 @@ def find(ctx: Context, cookie: str) -> tuple[Session, Actor]:
     token = ctx.ledger.tokens.get(found.token)
     if token is None or not access.counts(token):
         raise Refused("The token of this session was revoked, or has expired.", _AGAIN)
-    actor = access.by_name(ctx, found.actor)
-    if not actor.roles:
+    actor = access.limited(ctx, access.by_name(ctx, found.actor), token)
+    if not actor.known:
         raise Refused(f"{found.actor} has no role here any more.", "Ask an admin for one.")
     return found, actor
 

@@ -53,7 +53,7 @@ def take(
     pinned: bool = False,
 ) -> Snapshot:
     """Capture an environment because somebody asked, and prove it. Raises Failed, Refused below developer."""
-    actor.need(Role.DEVELOPER, env.site, f"take snapshots of {env.name}")
+    actor.need(Role.DEVELOPER, env.site, f"take snapshots of {env.name}", env.name)
     if len(label) > LABEL_MAX:
         raise Invalid(f"The label has {len(label)} characters.", f"At most {LABEL_MAX} are kept.")
     with ctx.lanes.of(env.site, env.name).data.hold(f"{actor.name}'s snapshot", teller, lambda: False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gitdeploy.domain.names import SiteName
-from gitdeploy.domain.role import Actor, Role
+from gitdeploy.domain.role import SOMEWHERE, Actor, Role
 from gitdeploy.errors import NotFound
 from gitdeploy.git.repository import Repository
 from gitdeploy.service import site as sites
@@ -23,7 +23,7 @@ def admit(ctx: Context, actor: Actor, name: str, service: str) -> Repository:
     elif not exists or actor.role(site) is None:
         raise NotFound(f"There is no site {name!r}.", f"Create it with: gitdeploy site create {name}")
     if service == PUSH:
-        actor.need(Role.DEVELOPER, site, "push to it")
+        actor.need(Role.DEVELOPER, site, "push to it", SOMEWHERE)
     else:
         actor.need(Role.VIEWER, site, "read it")
     return ctx.repository(site)

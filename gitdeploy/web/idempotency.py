@@ -52,7 +52,9 @@ class Idempotent:
             raise Invalid(f"An Idempotency-Key has up to {KEY_MAX} printable characters.", "Use a UUID.")
         body = await _whole(receive)
         who = await to_thread.run_sync(asking.actor, Request(scope), self._ctx)
-        id = hashlib.sha256(f"{who.name}\n{key}".encode("utf-8", "surrogateescape")).hexdigest()
+        # A token that may less than its owner is told no answer that was given to one that may more.
+        limits = repr((who.roles, who.parts)) if who.limited else ""
+        id = hashlib.sha256(f"{who.name}\n{limits}\n{key}".encode("utf-8", "surrogateescape")).hexdigest()
         address = scope["raw_path"] + b"?" + scope["query_string"]
         request = hashlib.sha256(b"\n".join((scope["method"].encode(), address, body))).hexdigest()
         while True:

@@ -80,7 +80,7 @@ class Ledger:
         self.freezes = Rows(self, "freezes", Freeze, key=("id",))
         self.domains = Rows(self, "domains", Domain, key=("host",))
         self.incidents = Rows(self, "incidents", Incident, key=("site", "number"))
-        self.grants = Rows(self, "grants", Grant, key=("actor", "site"))
+        self.grants = Rows(self, "grants", Grant, key=("actor", "site", "env"))
         self.tokens = Rows(self, "tokens", Token, key=("id",))
         self.keys = Rows(self, "keys", Key, key=("id",))
         self.sessions = Rows(self, "sessions", Session, key=("id",))

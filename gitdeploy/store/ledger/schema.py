@@ -137,14 +137,16 @@ CREATE TABLE answers (
   body BLOB NOT NULL
 );
 CREATE INDEX answers_by_time ON answers (created_at);
-CREATE TABLE grants (actor TEXT NOT NULL, site TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (actor, site));
+CREATE TABLE grants (
+  actor TEXT NOT NULL, site TEXT NOT NULL, role TEXT NOT NULL, env TEXT NOT NULL, PRIMARY KEY (actor, site, env)
+);
 CREATE TABLE tokens (
   id TEXT PRIMARY KEY, actor TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL,
-  expires_at TEXT, revoked_at TEXT, used_at TEXT
+  expires_at TEXT, revoked_at TEXT, used_at TEXT, sites TEXT NOT NULL, role TEXT NOT NULL
 );
 CREATE TABLE keys (
   id TEXT PRIMARY KEY, actor TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL UNIQUE,
-  comment TEXT NOT NULL, created_at TEXT NOT NULL
+  comment TEXT NOT NULL, created_at TEXT NOT NULL, used_at TEXT, sites TEXT NOT NULL, role TEXT NOT NULL
 );
 CREATE TABLE sessions (
   id TEXT PRIMARY KEY, actor TEXT NOT NULL, token TEXT NOT NULL, hash TEXT NOT NULL UNIQUE,

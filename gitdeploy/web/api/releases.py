@@ -137,12 +137,12 @@ def cancel(ctx: Ctx, who: Who, site: ThisSite, schedule: str) -> dict[str, Any]:
 def ordered(ctx: Context, who: Actor, site: Site, verb: str, body: Order) -> Verb:
     """What carries out an order for whoever may give it. Raises Refused, Invalid."""
     act, default, _says = ORDERS[verb]
-    who.need(Role.MAINTAINER, site.name, f"{verb} {body.env}")
+    env = history.environment_of(ctx, site, body.env)
+    who.need(Role.MAINTAINER, site.name, f"{verb} {env.name}", env.name)
     for flag in ("force_schema", "override_freeze"):
         if getattr(body, flag) and not body.reason:
             raise Invalid(f"{flag} needs a reason.", "Say why with reason.")
     if verb != "rollback":
-        env = history.environment_of(ctx, site, body.env)
         freeze.allow(ctx, who, site, env.name, _options(body))
     ask_for = body.target or default
 

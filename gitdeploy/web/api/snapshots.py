@@ -60,7 +60,7 @@ def listing(ctx: Ctx, site: ThisSite, env: str = "") -> list[dict[str, Any]]:
 def take(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Take) -> Response:
     """Capture databases and files of an environment at one instant, and prove it by restoring it."""
     env = history.environment_of(ctx, site, body.env)
-    who.need(Role.DEVELOPER, site.name, f"take snapshots of {env.name}")
+    who.need(Role.DEVELOPER, site.name, f"take snapshots of {env.name}", env.name)
 
     def run(teller: Teller) -> dict[str, Any]:
         made = snapshots.take(ctx, who, env, teller, label=body.label, pinned=body.pinned)

@@ -38,7 +38,7 @@ def grant(ctx: Ctx, visit: Seen, form: Sent) -> Response:
 
 @router.post("/access/revoke")
 def revoke(ctx: Ctx, visit: Seen, form: Sent) -> Response:
-    access.revoke(ctx, visit.actor, form.get("actor"), form.get("site"))
+    access.revoke(ctx, visit.actor, form.get("actor"), form.get("site"), form.get("env"))
     return page.led("access", done="revoked")
 
 
