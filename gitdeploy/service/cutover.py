@@ -97,10 +97,14 @@ def open_for(ctx: Context, site: Site, preview: str) -> Cutover | None:
     return None
 
 
-def listing(ctx: Context, actor: Actor, site: Site) -> list[Cutover]:
-    """Newest first."""
+def listing(
+    ctx: Context, actor: Actor, site: Site, *, before: str = "~", limit: int = -1
+) -> list[Cutover]:
+    """Newest first; `before` is the id of the last one already seen."""
     actor.need(Role.DEVELOPER, site.name, "see its cutovers")
-    return ctx.ledger.cutovers.where(site=site.name, order="id DESC")
+    return ctx.ledger.cutovers.where(
+        site=site.name, order="id DESC", limit=limit, sql="id < ?", given=(before,)
+    )
 
 
 def refuse_same_person(ctx: Context, actor: Actor, site: Site, row: Cutover, verb: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from gitdeploy.domain.build import OPEN
 from gitdeploy.domain.environment import Environment
@@ -36,7 +37,7 @@ class Glance:
 def sites(ctx: Context, actor: Actor, *, find: str = "", after: str = "", limit: int = 50) -> list[Glance]:
     """The sites that `actor` may see, by name, beginning after the name `after`; `find` is a part of the name."""
     seen = tuple(site for site, _ in actor.roles)
-    where = {} if EVERY_SITE in seen else {"name": seen}
+    where: dict[str, Any] = {} if EVERY_SITE in seen else {"name": seen}
     found = ctx.ledger.sites.where(
         order="name", limit=limit, sql="name > ? AND instr(name, ?)", given=(after, find.lower()), **where
     )

@@ -36,8 +36,11 @@ def create(ctx: Context, actor: Actor, name: SiteName) -> Site:
     return site
 
 
-def listing(ctx: Context, actor: Actor) -> list[Site]:
-    return [site for site in ctx.ledger.sites.where(order="name") if actor.role(site.name) is not None]
+def listing(ctx: Context, actor: Actor, *, after: str = "", limit: int = -1) -> list[Site]:
+    """Those that `actor` may see, by name; `after` is the name of the last one already seen."""
+    names = tuple(site for site, _ in actor.roles)
+    where: dict[str, Any] = {} if EVERY_SITE in names else {"name": names}
+    return ctx.ledger.sites.where(order="name", limit=limit, sql="name > ?", given=(after,), **where)
 
 
 def rename(ctx: Context, actor: Actor, site: Site, name: SiteName) -> Site:
