@@ -97,9 +97,7 @@ def open_for(ctx: Context, site: Site, preview: str) -> Cutover | None:
     return None
 
 
-def listing(
-    ctx: Context, actor: Actor, site: Site, *, before: str = "~", limit: int = -1
-) -> list[Cutover]:
+def listing(ctx: Context, actor: Actor, site: Site, *, before: str = "~", limit: int = -1) -> list[Cutover]:
     """Newest first; `before` is the id of the last one already seen."""
     actor.need(Role.DEVELOPER, site.name, "see its cutovers")
     return ctx.ledger.cutovers.where(

@@ -53,7 +53,9 @@ def test_content_moves_once_somebody_has_seen_what_that_would_change(machine, bo
 
     book.post("note/edited", f"next--{book.site}")
     diff = olga.post(f"{site}/migration/compare", **order)
-    assert re.search(r"notes .{0,40}1 added", said(diff.text)) and "Nothing has changed yet." in said(diff.text)
+    assert re.search(r"notes .{0,40}1 added", said(diff.text)) and "Nothing has changed yet." in said(
+        diff.text
+    )
     assert "edited" not in book.page()
     early = olga.post(f"{site}/migration", **order)
     assert early.status_code == 403 and "Type production to say that you mean it." in said(early.text)

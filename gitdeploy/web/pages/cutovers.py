@@ -47,9 +47,8 @@ def ask(request: Request, ctx: Ctx, visit: Seen, site: ThisSite, form: Sent) -> 
     back = page.url("sites", site.name, "cutovers")
 
     def run(teller: Teller) -> dict[str, Any]:
-        made = cutovers.request(
-            ctx, visit.actor, site, form.get("preview"), teller, note=form.raw("note").strip(), ticket=form.get("ticket")
-        )
+        note, ticket = form.raw("note").strip(), form.get("ticket")
+        made = cutovers.request(ctx, visit.actor, site, form.get("preview"), teller, note=note, ticket=ticket)
         go = page.url("sites", site.name, "cutovers", made.id)
         return {"says": "It is requested: an operator reviews it.", "go": go, "label": "See the request"}
 
@@ -110,7 +109,11 @@ def run(request: Request, ctx: Ctx, visit: Seen, site: ThisSite, id: str, form: 
 
     def act(teller: Teller) -> dict[str, Any]:
         verb(teller)
-        says = "It went well on copies: nothing was changed." if rehearse else "production has the preview's data."
+        says = (
+            "It went well on copies: nothing was changed."
+            if rehearse
+            else "production has the preview's data."
+        )
         return {"says": says, "go": go, "label": "Back to the request"}
 
     return page.carried(request, site, "data", f"Cutover of {found.preview}", act, go)

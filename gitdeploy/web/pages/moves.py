@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.role import Role
-from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid, Refused
 from gitdeploy.service import environment as environments
 from gitdeploy.service import history
@@ -64,13 +63,19 @@ def move(request: Request, ctx: Ctx, visit: Seen, site: ThisSite, form: Sent) ->
     if target.kind == "production":
         visit.actor.need(Role.OPERATOR, site.name, "move content into production")
         if not body.confirm:
-            raise Refused("This changes the content of production.", f"Type {PRODUCTION} to say that you mean it.")
+            raise Refused(
+                "This changes the content of production.", f"Type {PRODUCTION} to say that you mean it."
+            )
     run = cloned(ctx, visit.actor, site, body)
     back = page.url("sites", site.name, "migration")
 
     def act(teller: Teller) -> dict[str, Any]:
         done = run(teller)
-        return {"says": f"The content of {done['from']} is in {done['to']}.", "go": back, "label": "To the migrations"}
+        return {
+            "says": f"The content of {done['from']} is in {done['to']}.",
+            "go": back,
+            "label": "To the migrations",
+        }
 
     return page.carried(request, site, "data", f"Move content to {target.name}", act, back)
 

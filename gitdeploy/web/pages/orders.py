@@ -118,7 +118,8 @@ def _common(ctx: Context, site: Site, env: Environment, target: str) -> dict[str
     return {
         "env": views.environment(ctx, env), "live": views.release(live) if live else None, "counts": counts,
         "paths": paths[:_PATHS], "more_paths": max(len(paths) - _PATHS, 0), "known": change is not None,
-        "change": change, "frozen": freeze.holding(ctx, site, env.name), "keeps_data": keeps, "url_of_env": ctx.url(site.name, env.label),
+        "change": change,
+        "frozen": freeze.holding(ctx, site, env.name), "keeps_data": keeps, "url_of_env": ctx.url(site.name, env.label),
     }  # fmt: skip
 
 

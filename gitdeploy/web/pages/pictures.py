@@ -37,7 +37,12 @@ def take(request: Request, ctx: Ctx, visit: Seen, site: ThisSite, form: Sent) ->
 def show(request: Request, ctx: Ctx, site: ThisSite, id: str) -> Response:
     found = pictures.find(ctx, site, id)
     return page.of_site(
-        request, site, "deploys", "pictures.html", title=f"Pictures of {site.name}", pictures=views.pictures(found)
+        request,
+        site,
+        "deploys",
+        "pictures.html",
+        title=f"Pictures of {site.name}",
+        pictures=views.pictures(found),
     )
 
 

@@ -21,7 +21,13 @@ router = APIRouter()
 def of_site(request: Request, ctx: Ctx, visit: Seen, site: ThisSite) -> Response:
     found = [views.webhook(one) for one in webhooks.listing(ctx, visit.actor, site.name)]
     return page.of_site(
-        request, site, "settings", "webhooks.html", title=f"Webhooks of {site.name}", webhooks=found, formats=FORMATS
+        request,
+        site,
+        "settings",
+        "webhooks.html",
+        title=f"Webhooks of {site.name}",
+        webhooks=found,
+        formats=FORMATS,
     )
 
 
