@@ -71,8 +71,11 @@ class Idempotent:
         return None
 
     async def _pass_on(self, scope: Scope, body: bytes, send: Send, id: str) -> None:
-        """To the end, also when nobody listens any more."""
+        """To the end, also when nobody listens any more. The answer is kept before it is given: who has heard it will
+        hear the same again, whatever happens to us in between.
+        """
         asked = False
+        held: list[Message] = []
         seen: dict[str, Any] = {"status": 500, "type": ""}
         said = bytearray()
 
@@ -89,13 +92,24 @@ class Idempotent:
                 seen["type"] = Headers(raw=message["headers"]).get("content-type", "")
             elif message["type"] == "http.response.body":
                 said.extend(message.get("body", b""))
-            await send(message)
+            if seen["type"].startswith(LINES) and not _ends(message):
+                await send(message)
+            else:
+                held.append(message)
 
         try:
             await self._app(scope, once, hear)
         finally:
             status, result = _result(seen["status"], seen["type"], bytes(said))
             await asyncio.shield(to_thread.run_sync(idempotency.end, self._ctx, id, status, result))
+        for message in held:
+            await send(message)
+
+
+def _ends(message: Message) -> bool:
+    """Whether a message of lines has more than progress in it."""
+    body = message.get("body", b"")
+    return message["type"] == "http.response.body" and not body.startswith(b'{"said"')
 
 
 async def _whole(receive: Receive) -> bytes:

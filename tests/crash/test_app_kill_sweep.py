@@ -97,7 +97,7 @@ def deploy(project: Project) -> Pushed:
     return project.push("main")
 
 
-@pytest.mark.parametrize("server", ["embedded", "caddy"], indirect=True)
+@pytest.mark.parametrize("server", ["embedded", pytest.param("caddy", marks=pytest.mark.soak)], indirect=True)
 @pytest.mark.parametrize("at", [SHORT, pytest.param((), marks=pytest.mark.soak)], ids=["short", "all"])
 def test_a_deploy_of_an_app(server, app, at):
     assert sweep(server, app, lambda: deploy(app), at=at) >= (len(at) if at else 20)

@@ -40,7 +40,8 @@ def book(postgres, tmp_path, request) -> Book:
     return made
 
 
-@pytest.mark.parametrize("at", [SHORT, pytest.param((), marks=pytest.mark.soak)], ids=["short", "all"])
+@pytest.mark.soak
+@pytest.mark.parametrize("at", [SHORT, ()], ids=["short", "all"])
 def test_a_cutover(book, postgres, at):
     server, site, mine = book.server, book.site, databases_of(book, postgres)
     url = address(book)

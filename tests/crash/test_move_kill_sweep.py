@@ -44,7 +44,8 @@ def shop(tmp_path, request) -> Shop:
     return live_shop(server, tmp_path, database)
 
 
-@pytest.mark.parametrize("at", [SHORT, pytest.param((), marks=pytest.mark.soak)], ids=["short", "all"])
+@pytest.mark.soak
+@pytest.mark.parametrize("at", [SHORT, ()], ids=["short", "all"])
 def test_a_content_promotion(shop, at):
     assert sweep(shop, "staging", "production", at) >= (len(at) or 25)
 

@@ -107,6 +107,7 @@ def test_a_machine_is_gone_and_its_snapshots_are_not(request, things, tmp_path, 
     assert ask(desk) == "one a-secret-of-ours cat.png,dog.png"
 
 
+@pytest.mark.soak
 def test_what_was_changed_over_there_is_not_taken_back(request, things, tmp_path):
     bucket, settings = things
     server = machine({**settings, "copy": "s3://things/changed"})

@@ -163,6 +163,7 @@ def test_a_cutover_from_the_request_to_its_undoing_by_git_alone(machine, tmp_pat
     assert book.page() == "one kept,meanwhile cat.png" and book.url() == url
 
 
+@pytest.mark.soak
 def test_a_cutover_is_held_to_its_rehearsal_on_mariadb(machine, tmp_path):
     book = shop(machine, tmp_path, "mariadb", '[production]\nrehearse = ["cutover"]\n')
     url = book.url()
@@ -248,6 +249,7 @@ def test_production_restored_by_its_kind_needs_a_confirmation_and_an_operator(sm
     assert status == 200 and made["kind"] == "restore" and made["env"] == "production"
 
 
+@pytest.mark.soak
 def test_a_cutover_that_fails_leaves_production_and_stays_failed(machine, tmp_path):
     book = shop(machine, tmp_path, "postgres", '[health]\ntimeout = "3s"\n')
     book.project.git("checkout", "-q", "-b", "next")

@@ -35,7 +35,10 @@ def machines():
         yield machine
 
 
-@pytest.mark.parametrize(("edge", "database"), [("embedded", "postgres"), ("caddy", "mariadb")])
+@pytest.mark.parametrize(
+    ("edge", "database"),
+    [("embedded", "postgres"), pytest.param("caddy", "mariadb", marks=pytest.mark.soak)],
+)
 def test_nobody_fails_while_data_is_restored_and_nobody_sees_a_mixture(machines, tmp_path, edge, database):
     eras = Eras(machines(edge), tmp_path, database)
     name = eras.take()

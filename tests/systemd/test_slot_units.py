@@ -28,7 +28,7 @@ CHOSEN = [
 ]
 
 
-@pytest.mark.parametrize("user", ["", "ana"], ids=["root", "user"])
+@pytest.mark.parametrize("user", ["", pytest.param("ana", marks=pytest.mark.soak)], ids=["root", "user"])
 def test_the_contract_of_running_apps_holds_in_units(machine: Machine, user: str) -> None:
     run(machine, user, CHOSEN)
 
@@ -49,7 +49,7 @@ def test_where_no_systemd_can_be_asked_an_app_runs_without(machine: Machine) -> 
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("user", ["", "ana"], ids=["root", "user"])
+@pytest.mark.parametrize("user", ["", pytest.param("ana", marks=pytest.mark.soak)], ids=["root", "user"])
 def test_the_whole_contract_of_running_apps_holds_in_units(machine: Machine, user: str) -> None:
     left = [f"--deselect=tests/apps/{one}" for one in [*UNBOUNDED, *(OF_ROOT if user else [])]]
     run(machine, user, ["", "in_a_unit.py"], "-m", "soak or not soak", *left)
