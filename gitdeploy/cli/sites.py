@@ -35,6 +35,8 @@ def create(asked: Settings, site: str, as_json: bool) -> None:
 def listing(asked: Settings, as_json: bool) -> None:
     """List the sites and what each serves."""
     found = asked.client.get("/sites")
+    while page := found and asked.client.get("/sites", after=found[-1]["name"]):
+        found += page
     if as_json:
         screen.facts(found)
         return

@@ -59,7 +59,12 @@ class Actor:
     @property
     def known(self) -> bool:
         """Whether they have a role at all."""
-        return bool(self.roles or self.parts)
+        return bool(self.sites)
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The names of those they may see, EVERY_SITE among them."""
+        return (*(site for site, _ in self.roles), *(part.site for part in self.parts))
 
     def role(self, site: str, env: str = "") -> Role | None:
         """Their role in an environment, or SOMEWHERE, or without one on the site as a whole: there a role in a part of

@@ -47,7 +47,7 @@ def request(
 
 def ack(ctx: Context, actor: Actor, site: Site, row: Cutover, teller: Teller, *, ticket: str = "") -> Cutover:
     """Agree to it; it is run separately, when that suits. Raises Busy unless it is open."""
-    actor.need(Role.OPERATOR, site.name, "ack a cutover")
+    actor.need(Role.OPERATOR, site.name, "ack a cutover", PRODUCTION)
     refuse_same_person(ctx, actor, site, row, "ack")
     check_limits("", ticket)
     both = cutover_plan.sides(ctx, site, row.preview)
@@ -61,7 +61,7 @@ def ack(ctx: Context, actor: Actor, site: Site, row: Cutover, teller: Teller, *,
 
 def reject(ctx: Context, actor: Actor, site: Site, row: Cutover, reason: str) -> Cutover:
     """Raises Invalid without a reason, Busy unless it is open."""
-    actor.need(Role.OPERATOR, site.name, "reject a cutover")
+    actor.need(Role.OPERATOR, site.name, "reject a cutover", PRODUCTION)
     if not reason.strip():
         raise Invalid("A cutover is rejected with a reason.", "Say why: --reason, or by git -o reason=…")
     check_limits(reason, "")
@@ -71,7 +71,10 @@ def reject(ctx: Context, actor: Actor, site: Site, row: Cutover, reason: str) ->
 def cancel(ctx: Context, actor: Actor, site: Site, row: Cutover, reason: str = "") -> Cutover:
     """Take a request back, by whoever asked or an operator. Raises Busy once it is under way or over."""
     actor.need(
-        Role.DEVELOPER if actor.name == row.requester else Role.OPERATOR, site.name, f"cancel {row.id}"
+        Role.DEVELOPER if actor.name == row.requester else Role.OPERATOR,
+        site.name,
+        f"cancel {row.id}",
+        PRODUCTION,
     )
     check_limits(reason, "")
     return _decide(ctx, actor, row, "canceled", "cutover.canceled", reason=reason)
@@ -97,10 +100,12 @@ def open_for(ctx: Context, site: Site, preview: str) -> Cutover | None:
     return None
 
 
-def listing(ctx: Context, actor: Actor, site: Site) -> list[Cutover]:
-    """Newest first."""
+def listing(ctx: Context, actor: Actor, site: Site, *, before: str = "~", limit: int = -1) -> list[Cutover]:
+    """Newest first; `before` is the id of the last one already seen."""
     actor.need(Role.DEVELOPER, site.name, "see its cutovers")
-    return ctx.ledger.cutovers.where(site=site.name, order="id DESC")
+    return ctx.ledger.cutovers.where(
+        site=site.name, order="id DESC", limit=limit, sql="id < ?", given=(before,)
+    )
 
 
 def refuse_same_person(ctx: Context, actor: Actor, site: Site, row: Cutover, verb: str) -> None:

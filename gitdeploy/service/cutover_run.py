@@ -45,7 +45,7 @@ def run(ctx: Context, actor: Actor, ask: Ask, row: Cutover, *, ticket: str = "")
     acked; what fails once it is under way leaves it failed.
     """
     site, teller = ask.site, ask.teller
-    actor.need(Role.OPERATOR, site.name, "run a cutover")
+    actor.need(Role.OPERATOR, site.name, "run a cutover", PRODUCTION)
     cutover.refuse_same_person(ctx, actor, site, row, "run")
     check_limits("", ticket)
     check_move(row, "in_progress")

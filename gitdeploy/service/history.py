@@ -38,13 +38,10 @@ def live_at(ctx: Context, site: Site, env: str, moment: str = "") -> Release | N
     name = environment_of(ctx, site, env).name
     if not moment:
         return live_release(ctx, site.name, name)
-    served = ctx.ledger.releases.where(site=site.name, env=name, sql="live_at IS NOT NULL")
-    at = [
-        one
-        for one in served
-        if (one.live_at or "") <= moment and (one.ended_at is None or one.ended_at > moment)
-    ]
-    return max(at, key=lambda one: one.number, default=None)
+    return ctx.ledger.releases.one(
+        site=site.name, env=name, order="number DESC", sql="live_at <= ? AND (ended_at IS NULL OR ended_at > ?)",
+        given=(moment, moment),
+    )  # fmt: skip
 
 
 def numbered(ctx: Context, site: Site, name: str) -> Release:

@@ -121,10 +121,14 @@ def clone(ctx: Context, ask: Ask, source: Source, chosen: Chosen) -> Move:
         return done
 
 
-def listing(ctx: Context, site: Site, target: Environment | None = None, limit: int = 50) -> list[Move]:
-    """Newest first."""
+def listing(
+    ctx: Context, site: Site, target: Environment | None = None, limit: int = 50, *, before: str = "~"
+) -> list[Move]:
+    """Newest first; `before` is the id of the last one already seen."""
     where: dict[str, Any] = {"target": target.name} if target else {}
-    return ctx.ledger.moves.where(site=site.name, order="id DESC", limit=limit, **where)
+    return ctx.ledger.moves.where(
+        site=site.name, order="id DESC", limit=limit, sql="id < ?", given=(before,), **where
+    )
 
 
 # Private

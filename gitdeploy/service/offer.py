@@ -21,7 +21,7 @@ def rollback(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
         site=site.name, env=env.name, sql="live_at IS NOT NULL", order="number DESC", limit=2
     )
     if len(served) < 2:
-        return f"{env.name} has had no release before this one, so there is nothing to go back to."
+        return f"There is nothing to go back to: {env.name} has had no release before this one."
     return under_way(ctx, env)
 
 

@@ -11,11 +11,12 @@ from gitdeploy.domain.build import OPEN
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.release import Release
-from gitdeploy.domain.role import EVERY_SITE, Actor
+from gitdeploy.domain.role import Actor
 from gitdeploy.domain.site import Site
 from gitdeploy.service import slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
+from gitdeploy.service.site import listing
 
 _ILL = ("crashed", "waiting")
 
@@ -35,12 +36,7 @@ class Glance:
 
 def sites(ctx: Context, actor: Actor, *, find: str = "", after: str = "", limit: int = 50) -> list[Glance]:
     """The sites that `actor` may see, by name, beginning after the name `after`; `find` is a part of the name."""
-    seen = (*(site for site, _ in actor.roles), *(part.site for part in actor.parts))
-    where = {} if EVERY_SITE in seen else {"name": seen}
-    found = ctx.ledger.sites.where(
-        order="name", limit=limit, sql="name > ? AND instr(name, ?)", given=(after, find.lower()), **where
-    )
-    return _glances(ctx, found)
+    return _glances(ctx, listing(ctx, actor, find=find, after=after, limit=limit))
 
 
 def site(ctx: Context, site: Site) -> Glance:

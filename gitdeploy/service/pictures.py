@@ -77,6 +77,11 @@ def find(ctx: Context, site: Site, id: str) -> Pictures:
     )
 
 
+def of_build(ctx: Context, site: Site, build: str) -> Pictures | None:
+    """The newest that were taken for a build."""
+    return ctx.ledger.pictures.one(site=site.name, build=build, order="id DESC")
+
+
 def png(ctx: Context, pictures: Pictures, number: int, side: str) -> bytes:
     """Raises NotFound."""
     entry = ctx.store.load(Digest.parse(pictures.artifact)).get(f"{number}-{side}.png".encode())

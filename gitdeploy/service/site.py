@@ -36,8 +36,12 @@ def create(ctx: Context, actor: Actor, name: SiteName) -> Site:
     return site
 
 
-def listing(ctx: Context, actor: Actor) -> list[Site]:
-    return [site for site in ctx.ledger.sites.where(order="name") if actor.role(site.name) is not None]
+def listing(ctx: Context, actor: Actor, *, find: str = "", after: str = "", limit: int = -1) -> list[Site]:
+    """Those that `actor` may see, by name; `find` is a part of it, `after` the name of the last one already seen."""
+    where: dict[str, Any] = {} if EVERY_SITE in actor.sites else {"name": actor.sites}
+    return ctx.ledger.sites.where(
+        order="name", limit=limit, sql="name > ? AND instr(name, ?)", given=(after, find.lower()), **where
+    )
 
 
 def rename(ctx: Context, actor: Actor, site: Site, name: SiteName) -> Site:

@@ -63,7 +63,7 @@ def test_the_story_from_an_empty_server_to_a_rollback(page, server, tmp_path):
     assert project.push("main").ok
     expect(page.get_by_role("heading", name="r1 Open the bakery")).to_be_visible()  # nobody reloaded the page
     expect(page.locator(".card.live .why")).to_have_text(
-        "production has had no release before this one, so there is nothing to go back to."
+        "There is nothing to go back to: production has had no release before this one."
     )
     expect(page.get_by_text("Roll back to")).to_have_count(0)
 
@@ -91,6 +91,7 @@ def test_the_story_from_an_empty_server_to_a_rollback(page, server, tmp_path):
     page.get_by_role("button", name="Promote to production").click()
     expect(page.locator(".told .log")).to_contain_text("reused: nothing is built again")
     expect(page.get_by_text("r3 is live in production.")).to_be_visible()
+    expect(page.locator(".chip")).to_have_text(f"production {commit[:7]} r3")
     page.shoot("06-promoted")
     live = server.facts("live", "blog")
     assert (live["artifact"], live["commit"]) == (reviewed["artifact"], commit) and live["reason"]

@@ -107,7 +107,9 @@ class Stage(Server):
             "promote": f"{site}/promote?target={built['id']}", "rollback": f"{site}/rollback?target=r3",
             "redeploy": f"{site}/redeploy", "previews": f"{site}/previews", "builds": f"{site}/builds",
             "build": f"{site}/builds/{built['id']}", "failed": f"{site}/builds/{failed['id']}",
-            "data": f"{site}/data", "incidents": f"{site}/incidents", "incident": f"{site}/incidents/1",
+            "data": f"{site}/data", "migration": f"{site}/migration", "cutovers": f"{site}/cutovers",
+            "webhooks": f"{site}/webhooks", "server-webhooks": "/webhooks",
+            "incidents": f"{site}/incidents", "incident": f"{site}/incidents/1",
             "events": f"{site}/events", "settings": f"{site}/settings", "logs": f"{site}/logs",
             "access": "/access", "server-events": "/events",
         }  # fmt: skip

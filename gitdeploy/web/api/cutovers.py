@@ -7,18 +7,21 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from gitdeploy.domain.cutover import NOTE_MAX, TICKET_MAX
+from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.options import REASON_MAX
-from gitdeploy.domain.role import Role
+from gitdeploy.domain.role import Actor, Role
+from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid
 from gitdeploy.service import cutover as cutovers
 from gitdeploy.service import cutover_run
 from gitdeploy.service import release as releases
+from gitdeploy.service.context import Context
 from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
-from gitdeploy.web.stream import told
+from gitdeploy.web.stream import Verb, told
 
 router = APIRouter(tags=["cutovers"])
 
@@ -80,7 +83,7 @@ def show(ctx: Ctx, who: Who, site: ThisSite, request: str) -> dict[str, Any]:
 @router.post("/projects/{site}/cutover-requests/{request}/ack")
 def ack(ctx: Ctx, who: Who, site: ThisSite, asked: Request, request: str, body: Ack) -> Response:
     """Agree to an open request, which may name its ticket now; running it is another step."""
-    who.need(Role.OPERATOR, site.name, "ack a cutover")
+    who.need(Role.OPERATOR, site.name, "ack a cutover", PRODUCTION)
     row = cutovers.find(ctx, site, request)
 
     def act(teller: Teller) -> dict[str, Any]:
@@ -109,9 +112,14 @@ def run(ctx: Ctx, who: Who, site: ThisSite, asked: Request, request: str, body: 
     """Carry out an acked request: backup, copy, switch. `rehearse` runs it on copies, also for a preview that nobody
     requested a cutover of.
     """
+    return told(ctx, asked, carried(ctx, who, site, request, body))
+
+
+def carried(ctx: Context, who: Actor, site: Site, request: str, body: Run) -> Verb:
+    """What runs a cutover, or rehearses it, for whoever may. Raises Refused, NotFound."""
     if body.force_schema and not body.reason:
         raise Invalid("force_schema needs a reason.", "Say why with reason.")
-    who.need(Role.DEVELOPER if body.rehearse else Role.OPERATOR, site.name, "run a cutover")
+    who.need(Role.DEVELOPER if body.rehearse else Role.OPERATOR, site.name, "run a cutover", PRODUCTION)
     open_one = cutovers.open_for(ctx, site, request)
     row = None if body.rehearse else open_one or cutovers.find(ctx, site, request)
 
@@ -131,4 +139,4 @@ def run(ctx: Ctx, who: Who, site: ThisSite, asked: Request, request: str, body: 
         except Rehearsed as done:
             return views.rehearsed(done, teller)
 
-    return told(ctx, asked, act)
+    return act

@@ -8,13 +8,16 @@ from pydantic import BaseModel, Field
 
 from gitdeploy.domain.move import Chosen
 from gitdeploy.domain.options import REASON_MAX
+from gitdeploy.domain.role import Actor
+from gitdeploy.domain.site import Site
 from gitdeploy.service import history
 from gitdeploy.service import move as moves
+from gitdeploy.service.context import Context
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
-from gitdeploy.web.stream import told
+from gitdeploy.web.stream import Verb, told
 
 router = APIRouter(tags=["moves"])
 
@@ -44,6 +47,11 @@ def clone(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Clone) -> 
     groups, tables (`table:posts`) or paths. With `dry_run` it says what would be added, changed and removed. `confirm`
     is needed for production.
     """
+    return told(ctx, request, cloned(ctx, who, site, body))
+
+
+def cloned(ctx: Context, who: Actor, site: Site, body: Clone) -> Verb:
+    """What moves content for whoever may. Raises Refused, NotFound."""
     source, target = moves.source_of(ctx, site, body.source), history.environment_of(ctx, site, body.target)
     moves.allow(who, site, target, confirmed=body.confirm, dry_run=body.dry_run)
     chosen = Chosen.of(body.database, body.files, body.only, body.overwrite)
@@ -55,4 +63,4 @@ def clone(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Clone) -> 
             return {"dry_run": True, "from": source.name, "to": target.name, **report.as_json()}
         return views.move(moves.clone(ctx, ask, source, chosen))
 
-    return told(ctx, request, run)
+    return run

@@ -25,9 +25,10 @@ class Reason(BaseModel):
 
 
 @router.get("/sites")
-def listing(ctx: Ctx, who: Who) -> list[dict[str, Any]]:
-    """The sites that the caller may see."""
-    return [views.site(ctx, one) for one in sites.listing(ctx, who)]
+def listing(ctx: Ctx, who: Who, after: str = "", limit: int = 100) -> list[dict[str, Any]]:
+    """The sites that the caller may see, by name; `after` is the name of the last one already seen."""
+    found = sites.listing(ctx, who, after=after, limit=max(1, min(limit, 500)))
+    return [views.site(ctx, one) for one in found]
 
 
 @router.post("/sites", status_code=201)

@@ -15,7 +15,7 @@ from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.schedule import moment
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import GitdeployError, Invalid, NotFound
-from gitdeploy.service import bad_commits, diff, history, migration, offer, snapshot
+from gitdeploy.service import bad_commits, diff, freeze, history, migration, offer, pictures, snapshot
 from gitdeploy.service import schedule as schedules
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
@@ -45,7 +45,7 @@ def promote(
     return page.of_site(
         request, site, "deploys", "promote.html", title=f"Promote to {where.name}", build=views.build(build),
         message=commit.message.strip(), target=target, returning=returning,
-        shown_on=[views.environment(ctx, one) for one in shown_on],
+        shown_on=[views.environment(ctx, one) for one in shown_on], pictures=pictures.of_build(ctx, site, build.id),
         why_not=offer.promote(ctx, visit.actor, site, where), **_common(ctx, site, where, target),
     )  # fmt: skip
 
@@ -118,7 +118,8 @@ def _common(ctx: Context, site: Site, env: Environment, target: str) -> dict[str
     return {
         "env": views.environment(ctx, env), "live": views.release(live) if live else None, "counts": counts,
         "paths": paths[:_PATHS], "more_paths": max(len(paths) - _PATHS, 0), "known": change is not None,
-        "keeps_data": keeps, "url_of_env": ctx.url(site.name, env.label),
+        "change": change,
+        "frozen": freeze.holding(ctx, site, env.name), "keeps_data": keeps, "url_of_env": ctx.url(site.name, env.label),
     }  # fmt: skip
 
 
@@ -130,6 +131,7 @@ def _order(form: Form) -> Order:
             dry_run=form.get("do") == "check", rehearse=form.get("do") == "rehearse",
             snapshot=form.ticked("snapshot"), force_schema=form.ticked("force_schema"),
             no_cache=form.ticked("no_cache"), config="then" if form.get("config") == "then" else "",
+            override_freeze=form.ticked("override_freeze"),
             at=moment(f"{at}Z" if "+" not in at and not at.endswith("Z") else at) if at else "",
         )  # fmt: skip
     except ValidationError as error:

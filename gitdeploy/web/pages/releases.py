@@ -12,6 +12,7 @@ from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.role import Role
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import NotFound
+from gitdeploy.service import approval as approvals
 from gitdeploy.service import build as builds
 from gitdeploy.service import environment as environments
 from gitdeploy.service import history, offer, overview, serving
@@ -46,6 +47,7 @@ def deploys(
         chosen=build or (could[0]["release"]["build"] if could else ""),
         is_first=before >= 1 << 40, older=page.url("sites", site.name, env=_unless(where.name),
                                                    before=rows[-1].number) if older else "",
+        approvals=[views.approval(one) for one in approvals.listing(ctx, site)],
         waiting=[views.schedule(one) for one in schedules.listing(ctx, site)],
         no_rollback=offer.rollback(ctx, visit.actor, site, where),
         no_promote=offer.promote(ctx, visit.actor, site, where),

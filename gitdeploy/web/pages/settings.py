@@ -11,6 +11,7 @@ from gitdeploy.errors import Invalid
 from gitdeploy.service import config as configs
 from gitdeploy.service import domain as domains
 from gitdeploy.service import environment as environments
+from gitdeploy.service import freeze as freezes
 from gitdeploy.service import processes
 from gitdeploy.service import site as sites
 from gitdeploy.web import views
@@ -36,6 +37,7 @@ def show(request: Request, ctx: Ctx, visit: Seen, site: ThisSite) -> Response:
     return page.of_site(
         request, site, "settings", "settings.html", title=f"Settings of {site.name}", scopes=scopes, config=shown,
         remotes=sites.remotes(ctx, site), domains=[domains.describe(ctx, one) for one in domains.listing(ctx, site)],
+        freezes=[views.freeze(one) for one in freezes.declared(ctx, site)], settled=freezes.settled(ctx, site),
         processes=views.copies(processes.listing(ctx, site, PRODUCTION)), environments=named,
     )  # fmt: skip
 

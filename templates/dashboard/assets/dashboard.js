@@ -79,7 +79,10 @@
     }
     going.remove()
     if (!log.textContent) log.remove()
-    if (last.result) return outcome(panel, "done", [last.result.says], last.result)
+    if (last.result) {
+      outcome(panel, "done", [last.result.says], last.result)
+      return refresh(".where", ".tabs")
+    }
     const { message, hint } = last.error || { message: "The server said nothing of how it ended.", hint: "Reload the page." }
     outcome(panel, "failed", [message, ...(hint || "").split("\n").filter(Boolean)])
     for (const one of buttons) one.disabled = false
@@ -100,6 +103,14 @@
     }).catch(() => {})
   }
 
+  const refresh = async (...parts) => {
+    const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html")
+    for (const part of parts) {
+      const fresh = $(part, page), old = $(part)
+      if (fresh && old) old.replaceChildren(...fresh.childNodes)
+    }
+  }
+
   // What is shown is brought up to date when something happened, unless somebody is busy in it.
   const watch = $("[data-watch]")
   const region = $("[data-region]")
@@ -111,11 +122,7 @@
       if (!response.ok) return
       const now = await response.text()
       if (known !== null && now !== known) {
-        const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html")
-        for (const part of ["[data-region]", ".where", ".tabs"]) {
-          const fresh = $(part, page), old = $(part)
-          if (fresh && old) old.replaceChildren(...fresh.childNodes)
-        }
+        await refresh("[data-region]", ".where", ".tabs")
         for (const one of all(".filter[hidden]")) one.hidden = false
         listen()
       }
