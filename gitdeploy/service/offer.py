@@ -26,12 +26,17 @@ def rollback(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
 
 
 def promote(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
-    """Why nothing may go live in `env` just now; "" when something may."""
+    """Why nothing may go live in `env` just now; "" when something may. Who may override a freeze is asked for it."""
     if why := lacking(actor, Role.MAINTAINER, site.name, f"promote to {env.name}", env.name):
         return why
     if site.lock and env.kind != "preview":
         return f"{site.name} is locked by {site.lock}."
-    if env.kind != "preview" and (window := freeze.holding(ctx, site, env.name)) is not None:
+    overrides = not lacking(actor, Role.OPERATOR, site.name, "override a freeze", env.name)
+    if (
+        env.kind != "preview"
+        and not overrides
+        and (window := freeze.holding(ctx, site, env.name)) is not None
+    ):
         return (
             f"{env.name} of {site.name} is frozen{' until ' * bool(window.end)}{window.end}: {window.said}."
         )

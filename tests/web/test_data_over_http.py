@@ -105,12 +105,15 @@ def test_freezes_hold_the_dashboard_too(machine, book):
     assert added.status_code == 303, said(added.text)
     assert EVIL in said(maya.get(f"{site}/settings"))
     build = next(one["id"] for one in machine.facts("builds", book.site) if one["state"] == "built")
-    assert "production is frozen" in said(maya.get(f"{site}/promote?target={build}"))
+    page = said(maya.get(f"{site}/promote?target={build}"))
+    assert f"production of {book.site} is frozen until" in page and "Go live all the same" not in page
+    olga = tab(machine, book, "olga", "operator")
+    assert "Go live all the same" in said(olga.get(f"{site}/promote?target={build}"))
     refused = maya.post(f"{site}/promote", target=build, env="production", do="it")
     assert refused.status_code == 409 and "frozen" in said(refused.text)
     id = re.search(r'name="freeze" value="([^"]+)"', maya.get(f"{site}/settings"))[1]
     assert maya.post(f"{site}/freezes/remove", freeze=id).status_code == 303
-    assert "production is frozen" not in said(maya.get(f"{site}/promote?target={build}"))
+    assert "frozen" not in said(maya.get(f"{site}/promote?target={build}"))
 
 
 def test_webhooks_are_added_tried_out_and_removed(machine, book):
