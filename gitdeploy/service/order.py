@@ -31,6 +31,7 @@ from gitdeploy.service import (
     move,
     release,
     restore,
+    rollback,
     schedule,
     snapshot,
 )
@@ -119,7 +120,7 @@ def carry_out(
     )  # fmt: skip
     match verb:
         case "rollback":
-            made = release.rollback(ctx, ask, targets.parse(target))
+            made = rollback.rollback(ctx, ask, targets.parse(target))
         case "promote":
             made = release.promote(ctx, ask, targets.parse(target))
         case "redeploy":

@@ -17,17 +17,19 @@ from gitdeploy.domain.schema import difference
 from gitdeploy.domain.snapshot import Facts, Snapshot
 from gitdeploy.errors import GitdeployError
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import beside, rehearsal, serving, slot, trial
+from gitdeploy.service import beside, down_migration, rehearsal, serving, slot, trial
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import Held
+from gitdeploy.service.down_migration import Down
 from gitdeploy.service.teller import Teller
 
 
 @dataclass(frozen=True)
 class Play:
     """What is rehearsed. `taken` fills the copies; `build` is started on them, with its release command if it
-    `migrates`. With `swaps` databases will change places, so the pause is measured too. `before` are the facts of
-    today's databases, against which is said what changes; `more` is found already.
+    `migrates`; `down` runs before. With `swaps` databases will change places, so the pause is measured too; with `down`
+    all of it is within the pause, also the `capture`, which took so many seconds. `before` are the facts of today's
+    databases, against which is said what changes; `more` is found already.
     """
 
     env: Environment
@@ -40,6 +42,8 @@ class Play:
     taken: Snapshot | None
     migrates: bool = False
     swaps: bool = False
+    down: Down | None = None
+    capture: float = 0.0
     before: Mapping[str, Facts] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -86,7 +90,11 @@ def _play(
         teller.detail(said)
         return {"health": said}, 0.0
     like = dataclasses.replace(live, config=play.config)
-    held = slot.databases(ctx, env, like, proven.settings)
+    held = (
+        down_migration.held(ctx, env, play.down, play.config)
+        if play.down
+        else slot.databases(ctx, env, like, proven.settings)
+    )
     with beside.prepared(ctx, env, live.data, held) as room:
         copies = room.copies()
         if play.taken is not None:
@@ -98,6 +106,9 @@ def _play(
         inside = [one.in_folder(folder) for one in held if not one.server]
         order = [one.name for one in held]
         given = sorted([*copies, *inside], key=lambda one: order.index(one.name))
+        if play.down is not None:
+            with _timed(seconds, "down command"):
+                down_migration.run(ctx, env, play.down, room.data, given, teller, {trial.REHEARSAL: "1"})
         tried = trial.try_out(ctx, env, like, proven, given, migrates=play.migrates, teller=teller)
         if play.migrates:
             seconds["release command"] = round(tried.release_command, 2)
@@ -107,6 +118,9 @@ def _play(
         if play.swaps and copies and (swap := room.swap_copies()) is not None:
             seconds["exchange"] = round(swap, 3)
             pause = swap + (tried.again if play.build.artifact == live.artifact else tried.start)
+        if play.down is not None:
+            seconds["captured"] = round(play.capture, 2)
+            pause = (pause or tried.start) + play.capture + seconds["filled"] + seconds["down command"]
         return {"health": tried.health, "databases": _compared(play.before, after)}, pause
 
 

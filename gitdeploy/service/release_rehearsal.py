@@ -6,6 +6,7 @@ Rows are no input: they change all the time. The shape of the tables is.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -19,6 +20,7 @@ from gitdeploy.domain.release import FORWARD, Release
 from gitdeploy.errors import Invalid, Refused
 from gitdeploy.service import database, rehearsal, rehearse, serving, slot, snapshot
 from gitdeploy.service.context import Context
+from gitdeploy.service.down_migration import Down
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.teller import Teller
@@ -26,12 +28,15 @@ from gitdeploy.service.teller import Teller
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is about to go live: a build, as which `kind` of release, with the configuration of that number."""
+    """What is about to go live: a build, as which `kind` of release, with the configuration of that number; for a
+    rollback maybe after a down-migration.
+    """
 
     env: Environment
     build: Build
     kind: str
     config: int
+    down: Down | None = None
 
     @property
     def verb(self) -> str | None:
@@ -48,13 +53,14 @@ def run(ctx: Context, candidate: Candidate, actor: str, teller: Teller) -> NoRet
             f"Nothing is live in {env.name} yet that it could be rehearsed on.", "Push it as it is."
         )
     with ctx.lanes.of(env.site, env.name).data.hold(f"{actor}'s rehearsal", teller, lambda: False):
-        taken = None
+        taken, began = None, time.monotonic()
         if live.serves == "app" and snapshot.keeps(ctx, env):
             taken = snapshot.capture_now(ctx, env, actor, teller, cause="a rehearsal")
         play = rehearse.Play(
             env=env, verb=verb, subject=candidate.build.artifact or "", inputs=_inputs(ctx, candidate, live),
             actor=actor, build=candidate.build, config=candidate.config, taken=taken,
-            migrates=verb == "migration", before=taken.facts if taken else {},
+            migrates=verb == "migration", down=candidate.down, swaps=candidate.down is not None,
+            capture=time.monotonic() - began, before=taken.facts if taken else {},
         )  # fmt: skip
         made = rehearse.rehearse(ctx, play, live, teller)
     option = "" if env.name == PRODUCTION else f"-o env={env.name} " if verb == "rollback" else ""
@@ -102,6 +108,13 @@ def _inputs(ctx: Context, candidate: Candidate, live: Release) -> Inputs:
     if candidate.verb == "migration":
         said["the release command"] = settings.get("processes", {}).get("release", {}).get("command", "")
     like = dataclasses.replace(live, config=candidate.config)
+    if (down := candidate.down) is not None:
+        said |= {
+            "the down command": down.command,
+            "what is live": live.name,
+            "what it goes back to": down.goal.name,
+        }
+        settings = serving.settings(ctx, live)
     held = slot.databases(ctx, candidate.env, like, settings)
     said |= {f"the shape of {name}": one.fingerprint for name, one in database.shapes(held).items()}
     return Inputs(said)
