@@ -57,12 +57,6 @@ def declared(ctx: Context, live: Release, goal: Release) -> Down | None:
     return Down(live, goal, command, goal.artifact) if command else None
 
 
-def held(ctx: Context, env: Environment, down: Down, config: int) -> list[Held]:
-    """The databases that it is about."""
-    like = replace(down.live, config=config)
-    return slot.databases(ctx, env, like, serving.settings(ctx, down.live))
-
-
 def run(
     ctx: Context, env: Environment, down: Down, data: int, copies: Sequence[Held], teller: Teller,
     more: Mapping[str, str] | None = None,
