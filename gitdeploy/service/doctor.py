@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,26 +14,14 @@ from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.apps import driver as apps
 from gitdeploy.runtime.apps import unit
 from gitdeploy.runtime.edge import driver
-from gitdeploy.service import slot
+from gitdeploy.service import doctor_data, slot
 from gitdeploy.service.context import Context
+from gitdeploy.service.finding import Finding
 from gitdeploy.service.journal import live_release, unsettled
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import certificates
 
 _SOON = 21  # days before the end of a certificate
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`level` is ok, note, warning or problem."""
-
-    name: str
-    level: str
-    said: str
-    hint: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        return asdict(self)
 
 
 def examine(ctx: Context) -> list[Finding]:
@@ -52,6 +39,7 @@ def examine(ctx: Context) -> list[Finding]:
         _hooks,
         _switches,
         _webhooks,
+        doctor_data.snapshots,
         _apps,
         _live,
     ):

@@ -1,0 +1,18 @@
+"""What the doctor found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`level` is ok, note, warning or problem."""
+
+    name: str
+    level: str
+    said: str
+    hint: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return asdict(self)
