@@ -4,20 +4,20 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from gitdeploy.domain.options import REASON_MAX
+from gitdeploy.domain.length import REASON_MAX
 from gitdeploy.service import approval as approvals
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
-from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.asking import Ctx, Reason, ThisSite, Who, up_to
 from gitdeploy.web.stream import told
 
 router = APIRouter(tags=["approvals"])
 
 
 class Why(BaseModel):
-    reason: str = Field("", max_length=REASON_MAX)
+    reason: Reason = up_to(REASON_MAX)
 
 
 @router.get("/sites/{site}/approvals")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from pydantic import AfterValidator, Field
 
+from gitdeploy.domain import length
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import NotFound, Refused
@@ -45,6 +47,14 @@ def actor(request: Request, ctx: Annotated[Context, Depends(context)]) -> Actor:
 
 Ctx = Annotated[Context, Depends(context)]
 Who = Annotated[Actor, Depends(actor)]
+
+
+def up_to(most: int) -> Any:
+    """For the reader of the reference; the verb refuses what is longer, in its own words."""
+    return Field("", json_schema_extra={"maxLength": most})
+
+
+Reason = Annotated[str, AfterValidator(length.reason)]
 
 
 def site(ctx: Ctx, who: Who, site: str) -> Site:

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
+from gitdeploy.domain.length import REASON_MAX
 from gitdeploy.domain.move import Chosen
-from gitdeploy.domain.options import REASON_MAX
 from gitdeploy.domain.role import Actor
 from gitdeploy.domain.site import Site
 from gitdeploy.service import history
@@ -16,7 +16,7 @@ from gitdeploy.service.context import Context
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
-from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.asking import Ctx, Reason, ThisSite, Who, up_to
 from gitdeploy.web.stream import Verb, told
 
 router = APIRouter(tags=["moves"])
@@ -30,7 +30,7 @@ class Clone(BaseModel):
     only: list[str] = []
     overwrite: bool = False
     confirm: bool = False
-    reason: str = Field("", max_length=REASON_MAX)
+    reason: Reason = up_to(REASON_MAX)
     dry_run: bool = False
 
 

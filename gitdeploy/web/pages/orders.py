@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -132,7 +133,7 @@ def _order(form: Form) -> Order:
             snapshot=form.ticked("snapshot"), force_schema=form.ticked("force_schema"),
             no_cache=form.ticked("no_cache"), config="then" if form.get("config") == "then" else "",
             override_freeze=form.ticked("override_freeze"),
-            at=moment(f"{at}Z" if "+" not in at and not at.endswith("Z") else at) if at else "",
+            at=moment(f"{at}Z" if re.search(r"T\d\d:\d\d(:\d\d)?$", at) else at) if at else "",
         )  # fmt: skip
     except ValidationError as error:
         first = error.errors()[0]
