@@ -13,9 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import gitdeploy
 from gitdeploy.domain.role import Actor
-from gitdeploy.errors import GitdeployError, Invalid, NotFound
+from gitdeploy.errors import Failed, GitdeployError, Invalid, NotFound
 from gitdeploy.service.context import Context
 from gitdeploy.service.metrics import Metrics
+from gitdeploy.service.mishap import UNFORESEEN
 from gitdeploy.web import metrics, pages
 from gitdeploy.web.api import router
 from gitdeploy.web.first_run import FirstRun
@@ -50,6 +51,7 @@ def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAP
     app.add_exception_handler(GitdeployError, _refusal)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
     return app
 
 
@@ -128,6 +130,11 @@ def _refusal(request: Request, error: Exception) -> Response:
     if errors.is_page(request):
         return errors.refusal(request, error)
     return JSONResponse({"error": error.as_json()}, error.http_status)
+
+
+def _unforeseen(request: Request, _: Exception) -> Response:
+    """It is raised once more after this, and logged with its traceback."""
+    return _refusal(request, Failed(*UNFORESEEN))
 
 
 def _unreadable(request: Request, error: Exception) -> Response:

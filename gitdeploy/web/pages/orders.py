@@ -16,7 +16,17 @@ from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.schedule import moment
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import GitdeployError, Invalid, NotFound
-from gitdeploy.service import bad_commits, diff, freeze, history, migration, offer, pictures, snapshot
+from gitdeploy.service import (
+    approval,
+    bad_commits,
+    diff,
+    freeze,
+    history,
+    migration,
+    offer,
+    pictures,
+    snapshot,
+)
 from gitdeploy.service import schedule as schedules
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
@@ -25,6 +35,7 @@ from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.api.releases import ORDERS, Order, ordered
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import SENT, Form, Seen, Sent, ThisSite
+from gitdeploy.web.pages.releases import asked
 
 router = APIRouter()
 _PATHS = 200
@@ -48,6 +59,9 @@ def promote(
         message=commit.message.strip(), target=target, returning=returning,
         shown_on=[views.environment(ctx, one) for one in shown_on], pictures=pictures.of_build(ctx, site, build.id),
         why_not=offer.promote(ctx, visit.actor, site, where), **_common(ctx, site, where, target),
+        approvals=[asked(visit.actor, one) for one in approval.listing(ctx, site)
+                   if (one.env, one.commit, one.artifact) == (where.name, commit.id, build.artifact)],
+        needed=approval.needed(ctx, site.name, where.name),
     )  # fmt: skip
 
 
