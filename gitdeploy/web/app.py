@@ -15,6 +15,7 @@ import gitdeploy
 from gitdeploy.domain.role import Actor
 from gitdeploy.errors import Failed, GitdeployError, Invalid, NotFound
 from gitdeploy.service.context import Context
+from gitdeploy.service.login import Logins
 from gitdeploy.service.metrics import Metrics
 from gitdeploy.service.mishap import UNFORESEEN
 from gitdeploy.web import metrics, pages
@@ -40,6 +41,8 @@ def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAP
     app.state.first_run = first_run
     app.state.lockout = Lockout()
     app.state.pace = Pace()
+    app.state.knocks = Pace(most=10, per_second=0.1)
+    app.state.logins = Logins(ctx)
     app.state.metrics = Metrics(ctx)
     app.include_router(router)
     app.include_router(metrics.router)

@@ -158,5 +158,5 @@ class Stage(Server):
             "webhooks": f"{site}/webhooks", "server-webhooks": "/webhooks",
             "incidents": f"{site}/incidents", "incident": f"{site}/incidents/1",
             "events": f"{site}/events", "settings": f"{site}/settings", "logs": f"{site}/logs",
-            "access": "/access", "server-events": "/events",
+            "access": "/access", "server-events": "/events", "login": "/login",
         }  # fmt: skip

@@ -28,6 +28,14 @@ def context(request: Request) -> Context:
     return found
 
 
+def bearer(request: Request) -> str:
+    """The secret of the token that a request comes with. Raises Unknown."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret:
+        raise Unknown("A token is needed.", "Send: Authorization: Bearer gd_live_…")
+    return secret.strip()
+
+
 def actor(request: Request, ctx: Annotated[Context, Depends(context)]) -> Actor:
     """Over the unix socket whoever reaches it, or in whose name the SSH door asks; over TCP the owner of the
     Bearer token.
@@ -37,10 +45,8 @@ def actor(request: Request, ctx: Annotated[Context, Depends(context)]) -> Actor:
     if local is not None:
         sessions: Sessions = request.app.state.sessions
         return sessions.actor(secret) if scheme.lower() == "session" else local
-    if scheme.lower() != "bearer" or not secret:
-        raise Unknown("A token is needed.", "Send: Authorization: Bearer gd_live_…")
     try:
-        return access.by_token(ctx, secret.strip())
+        return access.by_token(ctx, bearer(request))
     except Refused as error:
         raise Unknown(error.message, error.hint) from None
 
