@@ -73,7 +73,7 @@ def advice(row: Advice) -> dict[str, Any]:
 def build(row: Build) -> dict[str, Any]:
     shown = (
         "id", "site", "commit", "tree", "ref", "state", "actor", "subject", "reused_from", "artifact", "created_at",
-        "started_at", "finished_at", "seconds", "error",
+        "started_at", "finished_at", "seconds", "error", "push",
     )  # fmt: skip
     return {name: getattr(row, name) for name in shown}
 
