@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from gitdeploy.service import slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release, unsettled
 from gitdeploy.service.teller import Teller
-from gitdeploy.store import certificates
+from gitdeploy.store import certificates, clock
 
 _SOON = 21  # days before the end of a certificate
 
@@ -51,6 +52,7 @@ def examine(ctx: Context) -> list[Finding]:
         _certificates,
         _hooks,
         _switches,
+        _backups,
         _webhooks,
         _apps,
         _live,
@@ -187,6 +189,23 @@ def _hooks(ctx: Context) -> Iterator[Finding]:
 def _switches(ctx: Context) -> Iterator[Finding]:
     for one in unsettled(ctx):
         yield Finding("switch", "note", f"{one.site} {one.env} is being switched to r{one.release}")
+
+
+def _backups(ctx: Context) -> Iterator[Finding]:
+    said, newest = ctx.server.backup, ctx.ledger.backups.one(order="id DESC")
+    if not said.to:
+        yield Finding("backup", "note", "No backups are taken.", "Set [backup] to in server.toml.")
+    elif newest is None or (said.seconds and newest.created_at < clock.later(-2 * said.seconds)):
+        last = f"The last backup is of {newest.created_at}." if newest else "No backup has been taken yet."
+        yield Finding(
+            "backup", "warning", last, "Run: gitdeploy backup, which says what keeps it from being taken"
+        )
+    elif json.loads(newest.without):
+        yield Finding(
+            "backup", "warning", f"The last backup is without {newest.without}.", "Run: gitdeploy backup"
+        )
+    else:
+        yield Finding("backup", "ok", f"the last backup is of {newest.created_at}")
 
 
 def _webhooks(ctx: Context) -> Iterator[Finding]:

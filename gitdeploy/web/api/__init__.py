@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from gitdeploy.web.api import (
     access,
     approvals,
+    backups,
     builds,
     config,
     cutovers,
@@ -44,6 +45,7 @@ for noun in (
     access,
     webhooks,
     events,
+    backups,
     server,
 ):
     router.include_router(noun.router)
