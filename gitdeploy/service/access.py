@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import hashlib
 import secrets
@@ -193,7 +192,7 @@ def add_key(
     kind, body, comment = ([*line.split(maxsplit=2), "", "", ""])[:3]
     try:
         said = base64.b64decode(body, validate=True)
-    except binascii.Error:
+    except ValueError:  # letters that base64 does not have
         said = b""
     if kind not in _KEY_KINDS or said[4 : 4 + len(kind)] != kind.encode() or "\n" in comment.strip():
         raise Invalid(

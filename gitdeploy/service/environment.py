@@ -112,7 +112,7 @@ def tear_down(ctx: Context, env: Environment, *, actor: str) -> None:
     while its data becomes production's.
     """
     if (row := ctx.ledger.cutovers.one(site=env.site, preview=env.name, state="in_progress")) is not None:
-        raise Busy(f"The cutover {row.id} of {env.name} is under way.", "Wait until it has ended.")
+        raise Busy(f"The cutover {row.id} of {env.name} is under way.", "Wait until it has ended.", again=30)
     for open_build in ctx.ledger.builds.where(
         site=env.site, ref=f"refs/heads/{env.branch}", state=("queued", "building")
     ):

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from gitdeploy.domain import diff as diff_rules
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import Config, ConfigVersion, difference
 from gitdeploy.domain.environment import Environment
@@ -303,7 +304,7 @@ def _say_config(ctx: Context, ask: Ask, env: Environment, goal: Release) -> None
     scope = slot.config_scope(env)
     old, new = (configs.at(ctx, ask.site.name, scope, number) for number in (goal.config, now))
     changes = difference(old, new)
-    said = ", ".join(f"{name} {how}" for how, names in changes.items() for name in names)
+    said = ", ".join(diff_rules.told(changes))
     taken = "then" if ask.config == "then" else "now"
     other = "" if taken == "then" else "; -o config=then takes the old one"
     ask.teller.detail(f"configuration of {taken}, since {goal.name}: {said or 'the same values'}{other}")

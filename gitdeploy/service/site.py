@@ -6,14 +6,16 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from gitdeploy.domain.names import PRODUCTION, SiteName, host
+from typing_extensions import TypedDict
+
+from gitdeploy.domain.names import SiteName, host
 from gitdeploy.domain.role import EVERY_SITE, Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Busy, Refused
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import database, policy, slot
+from gitdeploy.service import database, slot
 from gitdeploy.service import domain as domains
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
@@ -113,31 +115,18 @@ def lock(ctx: Context, actor: Actor, site: Site, reason: str) -> Site:
     return changed
 
 
-def remotes(ctx: Context, site: Site) -> dict[str, str]:
+class Remotes(TypedDict):
+    http: str
+    ssh: str
+    path: str
+
+
+def remotes(ctx: Context, site: Site) -> Remotes:
     """The addresses that it is pushed to."""
     return {
         "http": f"http://{ctx.listen}/{site.name}.git",
         "ssh": f"ssh://git@{ctx.server.domain}/{site.name}.git",
         "path": str(ctx.repository(site.name).path),
-    }
-
-
-def describe(ctx: Context, site: Site) -> dict[str, Any]:
-    live = ctx.ledger.releases.one(site=site.name, env=PRODUCTION, state="live")
-    previews = ctx.ledger.environments.where(site=site.name, kind=("preview", "named"), order="name")
-    return {
-        "id": site.id,
-        "name": site.name,
-        "created_at": site.created_at,
-        "lock": site.lock or None,
-        "branch": policy.of_site(site, ctx.repository(site.name)).production.branch,
-        "remotes": remotes(ctx, site),
-        "urls": {
-            PRODUCTION: ctx.url(site.name),
-            **{one.name: ctx.url(site.name, one.label) for one in previews},
-        },
-        "domains": [ctx.domain_url(one.host) for one in domains.listing(ctx, site)],
-        "live": {"release": live.name, "commit": live.commit, "artifact": live.artifact} if live else None,
     }
 
 
@@ -199,4 +188,6 @@ def _refuse_leftovers(ctx: Context, name: SiteName) -> None:
 def _refuse_while_building(ctx: Context, site: Site) -> None:
     busy = ctx.ledger.builds.one(site=site.name, state=("queued", "building"))
     if busy is not None:
-        raise Busy(f"{site.name} is building {busy.id}.", f"Wait, or: gitdeploy build cancel {busy.id}")
+        raise Busy(
+            f"{site.name} is building {busy.id}.", f"Wait, or: gitdeploy build cancel {busy.id}", again=30
+        )

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import APIRouter, Request, Response
+from fastapi import Request
 from pydantic import BaseModel
 
 from gitdeploy.domain.config import Variable
@@ -12,9 +10,11 @@ from gitdeploy.service import config
 from gitdeploy.service import release as releases
 from gitdeploy.service.teller import Teller
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
-from gitdeploy.web.stream import told
+from gitdeploy.web.api.route import noun
+from gitdeploy.web.shapes import sites as shapes
+from gitdeploy.web.stream import Told, told
 
-router = APIRouter(tags=["config"])
+router = noun("config")
 
 
 class Setting(BaseModel):
@@ -22,18 +22,18 @@ class Setting(BaseModel):
     secret: bool = False
 
 
-class Change(BaseModel):
+class ConfigChange(BaseModel):
     env: str = PRODUCTION
     set: dict[str, Setting] = {}
     unset: list[str] = []
 
 
 @router.get("/sites/{site}/config")
-def show(ctx: Ctx, who: Who, site: ThisSite, env: str = PRODUCTION) -> dict[str, Any]:
+def show(ctx: Ctx, who: Who, site: ThisSite, env: str = PRODUCTION) -> shapes.Config:
     """The newest configuration of an environment; the value of a secret is null, always."""
     who.need(Role.DEVELOPER, site.name, "see its configuration")
     newest = config.newest(ctx, site.name, env)
-    shown = {
+    shown: dict[str, shapes.Variable] = {
         name: {"value": None if one.secret else one.value, "secret": one.secret}
         for name, one in config.values(ctx, newest).items()
     }
@@ -41,11 +41,13 @@ def show(ctx: Ctx, who: Who, site: ThisSite, env: str = PRODUCTION) -> dict[str,
 
 
 @router.patch("/sites/{site}/config")
-def change(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Change) -> Response:
+def change(
+    ctx: Ctx, who: Who, site: ThisSite, request: Request, body: ConfigChange
+) -> Told[shapes.Configured]:
     """Set and unset variables in one step: one new version, and a release of each app that sees it."""
     put = {name: Variable(one.value, one.secret) for name, one in body.set.items()}
 
-    def run(teller: Teller) -> dict[str, Any]:
+    def run(teller: Teller) -> shapes.Configured:
         made, live = releases.configure(ctx, who, site, body.env, put, body.unset, teller)
         return {"env": made.env, "version": f"c{made.number}", "releases": [one.name for one in live]}
 
