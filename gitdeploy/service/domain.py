@@ -70,8 +70,9 @@ def remove(ctx: Context, actor: Actor, site: Site, name: DomainName) -> None:
         _settle(ctx, (name, name.other))
 
 
-def listing(ctx: Context, site: Site) -> list[Domain]:
-    return ctx.ledger.domains.where(site=site.name, order="host")
+def listing(ctx: Context, site: Site, *, after: str = "", limit: int = -1) -> list[Domain]:
+    """By name; `after` is that of the last one already seen."""
+    return ctx.ledger.domains.where(site=site.name, order="host", limit=limit, sql="host > ?", given=(after,))
 
 
 class SiteDomain(TypedDict):

@@ -19,6 +19,7 @@ from gitdeploy.service import database, slot
 from gitdeploy.service import domain as domains
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
+from gitdeploy.service.expectation import Expect, anything
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock, durable, ids
 
@@ -46,7 +47,7 @@ def listing(ctx: Context, actor: Actor, *, find: str = "", after: str = "", limi
     )
 
 
-def rename(ctx: Context, actor: Actor, site: Site, name: SiteName) -> Site:
+def rename(ctx: Context, actor: Actor, site: Site, name: SiteName, expect: Expect = anything) -> Site:
     """Moves the repository, the folders and the addresses. The old addresses answer no more."""
     actor.need(Role.ADMIN, EVERY_SITE, "rename a site")
     if ctx.ledger.sites.get(name) is not None:
@@ -55,6 +56,7 @@ def rename(ctx: Context, actor: Actor, site: Site, name: SiteName) -> Site:
         _refuse_while_building(ctx, site)
         _refuse_leftovers(ctx, name)
         with ctx.ledger.atomic():
+            expect()
             ctx.ledger.execute("UPDATE sites SET name = ? WHERE name = ?", (name, site.name))
             ctx.ledger.execute("UPDATE grants SET site = ? WHERE site = ?", (name, site.name))
             ctx.event("site.renamed", actor=actor.name, site=name, data={"from": site.name})
@@ -105,10 +107,11 @@ def remove(ctx: Context, actor: Actor, site: Site, *, confirmed: bool) -> None:
         _remove_folders(ctx, site.name)
 
 
-def lock(ctx: Context, actor: Actor, site: Site, reason: str) -> Site:
+def lock(ctx: Context, actor: Actor, site: Site, reason: str, expect: Expect = anything) -> Site:
     """Nothing goes live on a locked site except a rollback, and previews; "" unlocks."""
     actor.need(Role.MAINTAINER, site.name, "lock or unlock it")
     with ctx.ledger.atomic():
+        expect()
         changed = ctx.ledger.sites.change(site, lock=f"{actor.name}: {reason}" if reason else "")
         action = "lock.set" if reason else "lock.released"
         ctx.event(action, actor=actor.name, site=site.name, data={"reason": reason})

@@ -153,6 +153,8 @@ def _http(request: Request, error: Exception) -> Response:
     said = NotFound(f"{request.method} {request.url.path} is not an address of this server.")
     if errors.is_page(request) and error.status_code == 404:
         return errors.refusal(request, said)
+    if error.status_code == 400:  # a body that is no text at all
+        return _refusal(request, Invalid("The body cannot be read.", "Send JSON."))
     body = (
         said.as_json()
         if error.status_code == 404

@@ -126,6 +126,7 @@ class Story:
         ask("POST /v1/sites/{site}/rollback", {"reason": "it was slow"}, site="shop")
         ask("GET /v1/sites/{site}/incident/advice", site="shop")
         ask("GET /v1/sites/{site}/incident", site="shop")
+        ask("GET /v1/sites/{site}/incidents", site="shop")
         boxes = ["verified", "database", "documented"]
         note = {"text": "The second column was slow.", "tick": boxes}
         ask("PATCH /v1/sites/{site}/incident", note, site="shop")
@@ -250,6 +251,7 @@ class Story:
         ask("GET /v1/sites/{site}/approvals", site="blog", all=True)
         look = ask("POST /v1/sites/{site}/pictures", {}, site="blog")
         ask("GET /v1/sites/{site}/pictures/{id}", site="blog", id=look["id"])
+        ask("GET /v1/sites/{site}/pictures", site="blog")
         ask(
             "GET /v1/sites/{site}/pictures/{id}/{number}/{side}",
             site="blog",

@@ -17,7 +17,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi import checks
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def story(request, tmp_path_factory):
     one = Story(tmp_path_factory.mktemp("story"))
     request.addfinalizer(one.close)
@@ -43,7 +43,7 @@ def held(schema: dict[str, Any], shape: Any) -> jsonschema_rs.Validator:
     )
 
 
-def test_every_operation_answers_in_its_declared_shape_and_has_an_example_of_it(story):
+def test_every_operation_answers_as_declared_whatever_it_is_sent_and_shows_an_example(story):
     declared = operations(story.schema)
     assert sorted(story.answers) == sorted(declared), "a route that the story does not visit"
     kept = json.loads(api_examples.FILE.read_text("utf-8"))
@@ -62,6 +62,8 @@ def test_every_operation_answers_in_its_declared_shape_and_has_an_example_of_it(
         why = f"{name} answers otherwise than its example: run scripts/examples"
         assert fields(kept[name]["answered"]) == fields(now[name]["answered"]), why
         assert content["example"] == kept[name]["answered"]
+    wrong = tried(story, examples=2, derandomize=True)
+    assert not wrong, "\n".join(wrong)
 
 
 def fields(answer: Any) -> Any:
@@ -70,14 +72,9 @@ def fields(answer: Any) -> Any:
     return sorted(answer) if isinstance(answer, dict) else None
 
 
-def test_what_is_sent_by_chance_is_answered_as_declared(story):
-    wrong = tried(story, examples=2, derandomize=True)
-    assert not wrong, "\n".join(wrong)
-
-
 @pytest.mark.soak
 def test_much_that_is_sent_by_chance_is_answered_as_declared(story):
-    wrong = tried(story, examples=100, derandomize=False)
+    wrong = tried(story, examples=40, derandomize=False)
     assert not wrong, "\n".join(wrong)
 
 

@@ -9,6 +9,7 @@ from gitdeploy.service import access, who_can
 from gitdeploy.service.context import Context
 from gitdeploy.service.who_can import WhoCan
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import server as shapes
 from gitdeploy.web.shapes.sites import Removed
@@ -39,9 +40,12 @@ class NewKey(Limits):
 
 
 @router.get("/access")
-def listing(ctx: Ctx, who: Who, site: str = "") -> list[Grant]:
-    """Who holds which role where; with `site` who can change that one."""
-    return access.grants(ctx, who, site)
+def listing(ctx: Ctx, who: Who, page: Paged, site: str = "", after: str = "") -> list[Grant]:
+    """Who holds which role where; with `site` who can change that one. `after` is `actor site env` of the last one
+    already seen.
+    """
+    found = access.grants(ctx, who, site, after=after, limit=page.enough)
+    return page.of(found, lambda one: f"{one.actor} {one.site} {one.env}", "after")
 
 
 @router.post("/access", status_code=201)
@@ -64,9 +68,10 @@ def change(ctx: Ctx, who: Who, site: ThisSite, env: str) -> WhoCan:
 
 
 @router.get("/tokens")
-def tokens(ctx: Ctx, who: Who) -> list[shapes.Token]:
-    """The tokens, never their secrets."""
-    return [_token(ctx, one) for one in access.tokens(ctx, who)]
+def tokens(ctx: Ctx, who: Who, page: Paged, before: str = "~") -> list[shapes.Token]:
+    """The tokens, newest first, never their secrets; `before` is the id of the last one already seen."""
+    found = access.tokens(ctx, who, before=before, limit=page.enough)
+    return [_token(ctx, one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.post("/tokens", status_code=201)
@@ -84,9 +89,10 @@ def revoke_token(ctx: Ctx, who: Who, id: str) -> shapes.Token:
 
 
 @router.get("/keys")
-def keys(ctx: Ctx, who: Who) -> list[shapes.Key]:
-    """The public SSH keys."""
-    return [_key(ctx, one) for one in access.keys(ctx, who)]
+def keys(ctx: Ctx, who: Who, page: Paged, before: str = "~") -> list[shapes.Key]:
+    """The public SSH keys, newest first; `before` is the id of the last one already seen."""
+    found = access.keys(ctx, who, before=before, limit=page.enough)
+    return [_key(ctx, one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.post("/keys", status_code=201)

@@ -8,6 +8,7 @@ from gitdeploy.service import approval as approvals
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import releases as shapes
 from gitdeploy.web.stream import Told, told
@@ -20,9 +21,14 @@ class Why(BaseModel):
 
 
 @router.get("/sites/{site}/approvals")
-def listing(ctx: Ctx, site: ThisSite, all: bool = False) -> list[shapes.Approval]:
-    """What waits for approvals, newest first; with `all` also what came of the others."""
-    return [views.approval(one) for one in approvals.listing(ctx, site, all=all)]
+def listing(
+    ctx: Ctx, site: ThisSite, page: Paged, all: bool = False, before: str = "~"
+) -> list[shapes.Approval]:
+    """What waits for approvals, newest first; with `all` also what came of the others. `before` is the id of the last
+    one already seen.
+    """
+    found = approvals.listing(ctx, site, all=all, before=before, limit=page.enough)
+    return [views.approval(one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.post("/approvals/{id}/approve")

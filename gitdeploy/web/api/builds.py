@@ -6,6 +6,7 @@ from gitdeploy.service import build as builds
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import releases as shapes
 from gitdeploy.web.stream import Text, Told, text, told
@@ -14,11 +15,10 @@ router = noun("builds")
 
 
 @router.get("/sites/{site}/builds")
-def listing(ctx: Ctx, site: ThisSite, limit: int = 50, before: str = "~") -> list[shapes.Build]:
+def listing(ctx: Ctx, site: ThisSite, page: Paged, before: str = "~") -> list[shapes.Build]:
     """The builds of a site, newest first; `before` is the id of the last one already seen."""
-    return [
-        views.build(one) for one in builds.listing(ctx, site, limit=max(1, min(limit, 500)), before=before)
-    ]
+    found = builds.listing(ctx, site, limit=page.enough, before=before)
+    return [views.build(one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.get("/builds/{id}")

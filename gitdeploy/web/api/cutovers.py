@@ -18,6 +18,7 @@ from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import data as shapes
 from gitdeploy.web.shapes.releases import DryRun
@@ -68,9 +69,10 @@ def request(ctx: Ctx, who: Who, site: ThisSite, asked: Request, body: Wish) -> T
 
 @router.get("/sites/{site}/cutover-requests")
 @router.get("/projects/{site}/cutover-requests")
-def listing(ctx: Ctx, who: Who, site: ThisSite) -> list[shapes.Cutover]:
-    """Every request for a cutover, newest first."""
-    return [views.cutover(ctx, one) for one in cutovers.listing(ctx, who, site)]
+def listing(ctx: Ctx, who: Who, site: ThisSite, page: Paged, before: str = "~") -> list[shapes.Cutover]:
+    """The requests for a cutover, newest first; `before` is the id of the last one already seen."""
+    found = cutovers.listing(ctx, who, site, before=before, limit=page.enough)
+    return [views.cutover(ctx, one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.get("/sites/{site}/cutover-requests/{request}")

@@ -9,6 +9,7 @@ from gitdeploy.service import domain as domains
 from gitdeploy.service.domain import SiteDomain
 from gitdeploy.store.certificates import Certificate
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import sites as shapes
 
@@ -23,9 +24,12 @@ class NewDomain(BaseModel):
 
 
 @router.get("/sites/{site}/domains")
-def listing(ctx: Ctx, site: ThisSite) -> list[SiteDomain]:
-    """The domains of a site's own; `redirected` is the name that leads to one."""
-    return [domains.describe(ctx, one) for one in domains.listing(ctx, site)]
+def listing(ctx: Ctx, site: ThisSite, page: Paged, after: str = "") -> list[SiteDomain]:
+    """The domains of a site's own, `redirected` is the name that leads to one; `after` is the name of the last one
+    already seen.
+    """
+    found = domains.listing(ctx, site, after=after, limit=page.enough)
+    return [domains.describe(ctx, one) for one in page.of(found, lambda one: one.host, "after")]
 
 
 @router.post("/sites/{site}/domains", status_code=201)

@@ -10,6 +10,8 @@ from gitdeploy.service import door
 from gitdeploy.service import environment as environments
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.conditional import If
+from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import sites as shapes
 
@@ -68,15 +70,21 @@ def allowed(ctx: Ctx, who: Who, site: ThisSite, env: str = PRODUCTION) -> shapes
 
 
 @router.patch("/sites/{site}/allow")
-def allow(ctx: Ctx, who: Who, site: ThisSite, body: Networks) -> shapes.Allowed:
+def allow(ctx: Ctx, who: Who, site: ThisSite, body: Networks, expected: If) -> shapes.Allowed:
     """Add and remove addresses and networks; without the last one everybody may come again."""
-    return _allowed(*door.allow(ctx, who, site, body.env, body.add, body.remove))
+    expect = expected.of(lambda: _allowed(*door.allowed(ctx, who, site, body.env)))
+    return _allowed(*door.allow(ctx, who, site, body.env, body.add, body.remove, expect))
 
 
 @router.get("/sites/{site}/environments")
-def listing(ctx: Ctx, site: ThisSite, kind: str = "") -> list[shapes.Environment]:
-    """The environments of a site; `kind` is production, named or preview."""
-    return [views.environment(ctx, one) for one in environments.listing(ctx, site, kind)]
+def listing(
+    ctx: Ctx, site: ThisSite, page: Paged, kind: str = "", before: str = ""
+) -> list[shapes.Environment]:
+    """The environments of a site, newest first; `kind` is production, named or preview, `before` the name of the last
+    one already seen.
+    """
+    found = environments.listing(ctx, site, kind, before=before, limit=page.enough)
+    return [views.environment(ctx, one) for one in page.of(found, lambda one: one.name)]
 
 
 @router.post("/sites/{site}/previews/{branch:path}/extend")

@@ -10,6 +10,7 @@ from gitdeploy.domain.schedule import moment
 from gitdeploy.service import events
 from gitdeploy.web import stream, views
 from gitdeploy.web.api.asking import Ctx, Who
+from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import server as shapes
 from gitdeploy.web.stream import Line, Lines
@@ -19,13 +20,13 @@ router = noun("events")
 
 @router.get("/events")
 def listing(
-    ctx: Ctx, who: Who, site: str = "", limit: int = 100, since: str = "", before: str = ""
+    ctx: Ctx, who: Who, page: Paged, site: str = "", since: str = "", before: str = ""
 ) -> list[shapes.Event]:
     """The audit log, newest first; `before` is the id of the last one already seen, `since` a moment."""
     found = events.listing(
-        ctx, who, site=site, limit=max(1, min(limit, 1000)), since=since and moment(since), before=before
+        ctx, who, site=site, limit=page.enough, since=since and moment(since), before=before
     )
-    return [views.event(one) for one in found]
+    return [views.event(one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.get("/events/lines")

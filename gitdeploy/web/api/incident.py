@@ -7,6 +7,8 @@ from gitdeploy.service import incident, incident_advice
 from gitdeploy.service.context import Context
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.conditional import If
+from gitdeploy.web.api.paging import Number, Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import releases as shapes
 
@@ -19,24 +21,38 @@ class IncidentChange(BaseModel):
     tick: list[str] = []
 
 
+@router.get("/sites/{site}/incidents")
+def listing(
+    ctx: Ctx, who: Who, site: ThisSite, page: Paged, before: Number = 1 << 40
+) -> list[shapes.Incident]:
+    """The incidents of a site, newest first; `before` is the number of the last one already seen."""
+    found = incident.listing(ctx, who, site, before=before, limit=page.enough)
+    return [_view(ctx, one) for one in page.of(found, lambda one: one.number)]
+
+
 @router.get("/sites/{site}/incident")
-def show(ctx: Ctx, who: Who, site: ThisSite, number: int | None = None) -> shapes.Incident:
+def show(ctx: Ctx, who: Who, site: ThisSite, number: Number | None = None) -> shapes.Incident:
     """An incident by its number, or the newest open one: gate, facts, note."""
     return _view(ctx, incident.find(ctx, who, site, number))
 
 
 @router.patch("/sites/{site}/incident")
 def edit(
-    ctx: Ctx, who: Who, site: ThisSite, body: IncidentChange, number: int | None = None
+    ctx: Ctx, who: Who, site: ThisSite, body: IncidentChange, expected: If, number: Number | None = None
 ) -> shapes.Incident:
     """Replace the note, if it still is what it `was`, and tick boxes of the gate."""
-    return _view(ctx, incident.edit(ctx, who, site, number, text=body.text, was=body.was, ticks=body.tick))
+    expect = expected.of(lambda: _view(ctx, incident.find(ctx, who, site, number)))
+    changed = incident.edit(
+        ctx, who, site, number, text=body.text, was=body.was, ticks=body.tick, expect=expect
+    )
+    return _view(ctx, changed)
 
 
 @router.post("/sites/{site}/incident/close")
-def close(ctx: Ctx, who: Who, site: ThisSite, number: int | None = None) -> shapes.Incident:
+def close(ctx: Ctx, who: Who, site: ThisSite, expected: If, number: Number | None = None) -> shapes.Incident:
     """Close an incident; refused while a box of its gate is open."""
-    return _view(ctx, incident.close(ctx, who, site, number))
+    expect = expected.of(lambda: _view(ctx, incident.find(ctx, who, site, number)))
+    return _view(ctx, incident.close(ctx, who, site, number, expect))
 
 
 @router.get("/sites/{site}/incident/advice")

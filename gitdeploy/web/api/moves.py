@@ -14,6 +14,7 @@ from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import data as shapes
 from gitdeploy.web.stream import Told, Verb, told
@@ -34,10 +35,13 @@ class Clone(BaseModel):
 
 
 @router.get("/sites/{site}/moves")
-def listing(ctx: Ctx, site: ThisSite, env: str = "", limit: int = 50) -> list[shapes.Move]:
-    """Moves of content into any environment, or into one, newest first."""
+def listing(ctx: Ctx, site: ThisSite, page: Paged, env: str = "", before: str = "~") -> list[shapes.Move]:
+    """Moves of content into any environment, or into one, newest first; `before` is the id of the last one already
+    seen.
+    """
     target = history.environment_of(ctx, site, env) if env else None
-    return [views.move(one) for one in moves.listing(ctx, site, target, max(1, min(limit, 500)))]
+    found = moves.listing(ctx, site, target, page.enough, before=before)
+    return [views.move(one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.post("/sites/{site}/clone")

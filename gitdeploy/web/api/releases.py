@@ -28,6 +28,7 @@ from gitdeploy.service.serving import Verified
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.paging import Number, Paged
 from gitdeploy.web.api.route import Png, noun
 from gitdeploy.web.shapes import releases as shapes
 from gitdeploy.web.shapes.data import Rehearsal
@@ -60,11 +61,11 @@ class Look(BaseModel):
 
 @router.get("/sites/{site}/releases")
 def listing(
-    ctx: Ctx, site: ThisSite, env: str = "", limit: int = 50, before: int = 1 << 40, all: bool = False
+    ctx: Ctx, site: ThisSite, page: Paged, env: str = "", before: Number = 1 << 40, all: bool = False
 ) -> list[shapes.Release]:
     """What served, newest first; `before` is the number of the last one already seen."""
-    found = history.listing(ctx, site, env=env, limit=max(1, min(limit, 500)), before=before, all=all)
-    return [views.release(one) for one in found]
+    found = history.listing(ctx, site, env=env, limit=page.enough, before=before, all=all)
+    return [views.release(one) for one in page.of(found, lambda one: one.number)]
 
 
 @router.get("/sites/{site}/live")
@@ -87,6 +88,13 @@ def picture(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Look) ->
         ctx, request,
         lambda teller: views.pictures(pictures.take(ctx, who, site, body.env, body.target, teller)),
     )  # fmt: skip
+
+
+@router.get("/sites/{site}/pictures")
+def all_pictured(ctx: Ctx, site: ThisSite, page: Paged, before: str = "~") -> list[shapes.Pictures]:
+    """What pictures were taken of, newest first; `before` is the id of the last one already seen."""
+    found = pictures.listing(ctx, site, before=before, limit=page.enough)
+    return [views.pictures(one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.get("/sites/{site}/pictures/{id}")
@@ -131,9 +139,14 @@ def _options(body: Order) -> Options:
 
 
 @router.get("/sites/{site}/schedules")
-def scheduled(ctx: Ctx, site: ThisSite, all: bool = False) -> list[shapes.Schedule]:
-    """What waits for its hour, the next one first; with `all` also what came of the others."""
-    return [views.schedule(one) for one in schedules.listing(ctx, site, all=all)]
+def scheduled(
+    ctx: Ctx, site: ThisSite, page: Paged, all: bool = False, after: str = ""
+) -> list[shapes.Schedule]:
+    """What waits for its hour, the next one first; with `all` also what came of the others. `after` is the id of the
+    last one already seen.
+    """
+    found = schedules.listing(ctx, site, all=all, after=after, limit=page.enough)
+    return [views.schedule(one) for one in page.of(found, lambda one: one.id, "after")]
 
 
 @router.post("/sites/{site}/schedules/{schedule}/cancel")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, get_args, get_origin
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
+from gitdeploy.web.api.conditional import tagged
 from gitdeploy.web.stream import EVENTS, LINES, Lines, Text, Told
 
 _STRING = {"schema": {"type": "string"}}
@@ -42,6 +43,14 @@ class _Route(APIRoute):
         text = " ".join((said.get("description") or inspect.getdoc(endpoint) or "").split())
         said["summary"] = re.split(r"(?<=[.:;]) ", text)[0].rstrip(".:;")
         super().__init__(path, endpoint, **said)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            return tagged(request, await answer(request))
+
+        return handle
 
 
 def noun(tag: str) -> APIRouter:

@@ -18,6 +18,7 @@ _ERRORS = {
     403: "Policy or role says no.",
     404: "There is no such thing, or none that the caller may see.",
     409: "Somebody else holds it, it is locked, or it is not proven.",
+    412: "It is not what `If-Match` says any more.",
     413: "The request is too large.",
     422: "What was asked for cannot be understood.",
     500: "It was tried and did not succeed.",
@@ -25,6 +26,8 @@ _ERRORS = {
 _EXAMPLES: dict[str, dict[str, Any]] = json.loads(
     Path(__file__).with_name("examples.json").read_text("utf-8")
 )
+_TAG = {"ETag": {"description": "Of what was read.", "schema": {"type": "string"}}}
+_NEXT = {"Link": {"description": 'The next page: <…>; rel="next".', "schema": {"type": "string"}}}
 _AGAIN = {
     "Retry-After": {
         "description": "Seconds after which the same may go well, if it may.",
@@ -64,6 +67,11 @@ def whole(schema: dict[str, Any]) -> dict[str, Any]:
                     "content": {"application/json": {"schema": {"$ref": _REF.format(model="Error")}}},
                     **({"headers": _AGAIN} if status == 409 else {}),
                 }
+        if method == "get" and "application/json" in answers["200"]["content"]:
+            answers["200"]["headers"] = _TAG
+            answers["304"] = {"description": "It is what `If-None-Match` says still.", "headers": _TAG}
+        if any(one["name"] == "limit" for one in operation.get("parameters", [])) and "304" in answers:
+            answers["200"]["headers"] = {**_TAG, **_NEXT}
         operation["responses"] = dict(sorted(answers.items()))
         _exemplify(operation)
     return schema
@@ -81,6 +89,8 @@ def _may(status: int, method: str, operation: dict[str, Any]) -> bool:
         return bool(operation.get("parameters") or "requestBody" in operation)
     if status == 409:
         return method != "get"
+    if status == 412:
+        return any(one["name"] == "if-match" for one in operation.get("parameters", []))
     if status == 413:
         return "requestBody" in operation
     return True

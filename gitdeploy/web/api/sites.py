@@ -4,11 +4,16 @@ from fastapi import Request
 from pydantic import BaseModel
 
 from gitdeploy.domain.names import SiteName
+from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid
 from gitdeploy.service import access_log
 from gitdeploy.service import site as sites
+from gitdeploy.service.context import Context
+from gitdeploy.service.expectation import Expect
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.conditional import Expected, If
+from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import sites as shapes
 from gitdeploy.web.stream import Text, text
@@ -25,10 +30,10 @@ class Reason(BaseModel):
 
 
 @router.get("/sites")
-def listing(ctx: Ctx, who: Who, after: str = "", limit: int = 100) -> list[shapes.Site]:
+def listing(ctx: Ctx, who: Who, page: Paged, after: str = "") -> list[shapes.Site]:
     """The sites that the caller may see, by name; `after` is the name of the last one already seen."""
-    found = sites.listing(ctx, who, after=after, limit=max(1, min(limit, 500)))
-    return [views.site(ctx, one) for one in found]
+    found = sites.listing(ctx, who, after=after, limit=page.enough)
+    return [views.site(ctx, one) for one in page.of(found, lambda one: one.name, "after")]
 
 
 @router.post("/sites", status_code=201)
@@ -44,9 +49,11 @@ def show(ctx: Ctx, site: ThisSite) -> shapes.Site:
 
 
 @router.patch("/sites/{site}")
-def rename(ctx: Ctx, who: Who, site: ThisSite, body: Name) -> shapes.Site:
+def rename(ctx: Ctx, who: Who, site: ThisSite, body: Name, expected: If) -> shapes.Site:
     """Give a site another name; its old addresses answer no more."""
-    return views.site(ctx, sites.rename(ctx, who, site, SiteName.parse(body.name)))
+    return views.site(
+        ctx, sites.rename(ctx, who, site, SiteName.parse(body.name), _still(ctx, site, expected))
+    )
 
 
 @router.delete("/sites/{site}")
@@ -64,14 +71,19 @@ def log(ctx: Ctx, who: Who, site: ThisSite, request: Request, limit: int = 100) 
 
 
 @router.put("/sites/{site}/lock")
-def lock(ctx: Ctx, who: Who, site: ThisSite, body: Reason) -> shapes.Site:
+def lock(ctx: Ctx, who: Who, site: ThisSite, body: Reason, expected: If) -> shapes.Site:
     """Let nothing go live except a rollback, for a reason that whoever is refused will read. Previews go on."""
     if not body.reason.strip():
         raise Invalid("A lock needs a reason, which whoever is refused will read.", 'Say: --reason "…"')
-    return views.site(ctx, sites.lock(ctx, who, site, body.reason.strip()[:1000]))
+    expect = _still(ctx, site, expected)
+    return views.site(ctx, sites.lock(ctx, who, site, body.reason.strip()[:1000], expect))
 
 
 @router.delete("/sites/{site}/lock")
-def unlock(ctx: Ctx, who: Who, site: ThisSite) -> shapes.Site:
+def unlock(ctx: Ctx, who: Who, site: ThisSite, expected: If) -> shapes.Site:
     """Let releases go live again."""
-    return views.site(ctx, sites.lock(ctx, who, site, ""))
+    return views.site(ctx, sites.lock(ctx, who, site, "", _still(ctx, site, expected)))
+
+
+def _still(ctx: Context, site: Site, expected: Expected) -> Expect:
+    return expected.of(lambda: views.site(ctx, ctx.site(site.name)))

@@ -22,6 +22,7 @@ from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.paging import Number, Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import data as shapes
 from gitdeploy.web.shapes.releases import DryRun, Release
@@ -55,10 +56,15 @@ class Restore(BaseModel):
 
 
 @router.get("/sites/{site}/snapshots")
-def listing(ctx: Ctx, site: ThisSite, env: str = "") -> list[shapes.Snapshot]:
-    """Every snapshot of a site or of one environment, newest first."""
+def listing(
+    ctx: Ctx, site: ThisSite, page: Paged, env: str = "", before: Number = 1 << 40
+) -> list[shapes.Snapshot]:
+    """The snapshots of a site or of one environment, newest first; `before` is the number of the last one already
+    seen.
+    """
     chosen = history.environment_of(ctx, site, env) if env else None
-    return [views.snapshot(one) for one in snapshots.listing(ctx, site, chosen)]
+    found = snapshots.listing(ctx, site, chosen, before=before, limit=page.enough)
+    return [views.snapshot(one) for one in page.of(found, lambda one: one.number)]
 
 
 @router.post("/sites/{site}/snapshots")

@@ -5,6 +5,7 @@ from pydantic import BaseModel
 from gitdeploy.service import webhook as webhooks
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, Who
+from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import server as shapes
 from gitdeploy.web.shapes.sites import Removed
@@ -21,9 +22,10 @@ class NewWebhook(BaseModel):
 
 
 @router.get("/webhooks")
-def listing(ctx: Ctx, who: Who, site: str = "") -> list[shapes.Webhook]:
-    """The webhooks of a site, or all of them; never their secrets."""
-    return [views.webhook(one) for one in webhooks.listing(ctx, who, site)]
+def listing(ctx: Ctx, who: Who, page: Paged, site: str = "", after: str = "") -> list[shapes.Webhook]:
+    """The webhooks of a site, or all of them, never their secrets; `after` is the id of the last one already seen."""
+    found = webhooks.listing(ctx, who, site, after=after, limit=page.enough)
+    return [views.webhook(one) for one in page.of(found, lambda one: one.id, "after")]
 
 
 @router.post("/webhooks", status_code=201)
@@ -50,9 +52,10 @@ def test(ctx: Ctx, who: Who, id: str) -> shapes.Delivery:
 
 
 @router.get("/webhooks/{id}/deliveries")
-def deliveries(ctx: Ctx, who: Who, id: str, limit: int = 50) -> list[shapes.Delivery]:
-    """The last attempts, newest first, with request and answer."""
-    return [views.delivery(one) for one in webhooks.deliveries(ctx, who, id, max(1, min(limit, 100)))]
+def deliveries(ctx: Ctx, who: Who, id: str, page: Paged, before: str = "~") -> list[shapes.Delivery]:
+    """The last attempts, newest first, with request and answer; `before` is the id of the last one already seen."""
+    found = webhooks.deliveries(ctx, who, id, before=before, limit=page.enough)
+    return [views.delivery(one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.post("/deliveries/{id}/redeliver")
