@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from gitdeploy.build import sandbox
 from gitdeploy.domain.digest import Digest
@@ -34,9 +35,6 @@ class Finding:
     said: str
     hint: str = ""
 
-    def as_json(self) -> dict[str, str]:
-        return asdict(self)
-
 
 def examine(ctx: Context) -> list[Finding]:
     found: list[Finding] = []
@@ -61,8 +59,12 @@ def examine(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_store(ctx: Context, teller: Teller) -> dict[str, Any]:
-    """Read everything in the store; `{checked, problems: [{what, releases}]}`."""
+class Checked(TypedDict):
+    problems: list[str]
+
+
+def check_store(ctx: Context, teller: Teller) -> Checked:
+    """Read everything in the store, and say what of it is damaged."""
     teller.step("reading everything in the store")
     problems = ctx.store.scrub()
     for problem in problems:

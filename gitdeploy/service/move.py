@@ -194,7 +194,9 @@ def _target(ctx: Context, ask: Ask, source: Source) -> Iterator[Environment]:
         for env in both:
             if move_journal.is_open(ctx, env.site, env.name):
                 raise Busy(
-                    f"Content is on its way into {env.name} of {env.site}.", "Wait until that is settled."
+                    f"Content is on its way into {env.name} of {env.site}.",
+                    "Wait until that is settled.",
+                    again=10,
                 )
         yield target
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from gitdeploy.domain import diff as diff_rules
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import Config, ConfigVersion, difference
 from gitdeploy.domain.environment import Environment
@@ -35,6 +36,7 @@ from gitdeploy.service import config as configs
 from gitdeploy.service import environment as environments
 from gitdeploy.service.context import Context
 from gitdeploy.service.exchange import Exchange
+from gitdeploy.service.expectation import Expect, anything
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.queue import HUNG_UP
 from gitdeploy.service.release_rehearsal import Candidate
@@ -187,14 +189,21 @@ def stored_build(ctx: Context, goal: Release) -> Build:
 
 
 def configure(
-    ctx: Context, actor: Actor, site: Site, scope: str, put: Config, removed: Iterable[str], teller: Teller
+    ctx: Context,
+    actor: Actor,
+    site: Site,
+    scope: str,
+    put: Config,
+    removed: Iterable[str],
+    teller: Teller,
+    expect: Expect = anything,
 ) -> tuple[ConfigVersion, list[Release]]:
     """Make a new version of a configuration, and have the apps that see it run with it: one release each.
 
     When a release does not become healthy with it, what was before is made the newest version again.
     """
     before = configs.newest(ctx, site.name, scope)
-    version = configs.change(ctx, actor, site, scope, put, removed)
+    version = configs.change(ctx, actor, site, scope, put, removed, expect)
     made = []
     for env in ctx.ledger.environments.where(site=site.name, order="created_at"):
         if slot.config_scope(env) != scope:
@@ -303,7 +312,7 @@ def _say_config(ctx: Context, ask: Ask, env: Environment, goal: Release) -> None
     scope = slot.config_scope(env)
     old, new = (configs.at(ctx, ask.site.name, scope, number) for number in (goal.config, now))
     changes = difference(old, new)
-    said = ", ".join(f"{name} {how}" for how, names in changes.items() for name in names)
+    said = ", ".join(diff_rules.told(changes))
     taken = "then" if ask.config == "then" else "now"
     other = "" if taken == "then" else "; -o config=then takes the old one"
     ask.teller.detail(f"configuration of {taken}, since {goal.name}: {said or 'the same values'}{other}")

@@ -58,7 +58,11 @@ def take(
         raise Invalid(f"The label has {len(label)} characters.", f"At most {LABEL_MAX} are kept.")
     with ctx.lanes.of(env.site, env.name).data.hold(f"{actor.name}'s snapshot", teller, lambda: False):
         if ctx.ledger.moves.one(site=env.site, target=env.name, state=MOVING):
-            raise Busy(f"Content is on its way into {env.name} of {env.site}.", "Wait until that is settled.")
+            raise Busy(
+                f"Content is on its way into {env.name} of {env.site}.",
+                "Wait until that is settled.",
+                again=10,
+            )
         taken = capture_now(ctx, env, actor.name, teller, cause=ASKED, label=label, pinned=pinned)
         return prove(ctx, taken, teller)
 

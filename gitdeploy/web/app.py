@@ -16,14 +16,16 @@ from gitdeploy.domain.role import Actor
 from gitdeploy.errors import GitdeployError, Invalid, NotFound
 from gitdeploy.service.context import Context
 from gitdeploy.service.metrics import Metrics
+from gitdeploy.service.mishap import plainly
 from gitdeploy.web import metrics, pages
-from gitdeploy.web.api import router
+from gitdeploy.web.api import router, schema
 from gitdeploy.web.first_run import FirstRun
 from gitdeploy.web.git import GitDoor
 from gitdeploy.web.idempotency import Idempotent
 from gitdeploy.web.limits import Lockout, Pace
 from gitdeploy.web.pages import errors
 from gitdeploy.web.sessions import Sessions
+from gitdeploy.web.stream import retry_after
 
 LARGEST = 1 << 20
 """Bytes of the largest request to the API."""
@@ -31,6 +33,7 @@ LARGEST = 1 << 20
 
 def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAPI:
     app = FastAPI(title="gitdeploy", version=gitdeploy.__version__, docs_url=None, redoc_url=None)
+    schema.describe(app)
     app.add_middleware(Idempotent, ctx=ctx)
     app.add_middleware(Bounded)
     app.add_middleware(Guarded)
@@ -50,6 +53,7 @@ def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAP
     app.add_exception_handler(GitdeployError, _refusal)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _mishap)
     return app
 
 
@@ -127,7 +131,11 @@ def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, GitdeployError)
     if errors.is_page(request):
         return errors.refusal(request, error)
-    return JSONResponse({"error": error.as_json()}, error.http_status)
+    return JSONResponse({"error": error.as_json()}, error.http_status, headers=retry_after(error))
+
+
+def _mishap(request: Request, error: Exception) -> Response:
+    return _refusal(request, plainly(error, f"{request.method} {request.url.path}"))
 
 
 def _unreadable(request: Request, error: Exception) -> Response:
@@ -145,6 +153,8 @@ def _http(request: Request, error: Exception) -> Response:
     said = NotFound(f"{request.method} {request.url.path} is not an address of this server.")
     if errors.is_page(request) and error.status_code == 404:
         return errors.refusal(request, said)
+    if error.status_code == 400:  # a body that is no text at all
+        return _refusal(request, Invalid("The body cannot be read.", "Send JSON."))
     body = (
         said.as_json()
         if error.status_code == 404

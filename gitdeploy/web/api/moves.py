@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi import Request
 from pydantic import BaseModel, Field
 
 from gitdeploy.domain.move import Chosen
@@ -17,9 +14,12 @@ from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
-from gitdeploy.web.stream import Verb, told
+from gitdeploy.web.api.paging import Paged
+from gitdeploy.web.api.route import noun
+from gitdeploy.web.shapes import data as shapes
+from gitdeploy.web.stream import Told, Verb, told
 
-router = APIRouter(tags=["moves"])
+router = noun("moves")
 
 
 class Clone(BaseModel):
@@ -35,14 +35,19 @@ class Clone(BaseModel):
 
 
 @router.get("/sites/{site}/moves")
-def listing(ctx: Ctx, site: ThisSite, env: str = "", limit: int = 50) -> list[dict[str, Any]]:
-    """Moves of content into any environment, or into one, newest first."""
+def listing(ctx: Ctx, site: ThisSite, page: Paged, env: str = "", before: str = "~") -> list[shapes.Move]:
+    """Moves of content into any environment, or into one, newest first; `before` is the id of the last one already
+    seen.
+    """
     target = history.environment_of(ctx, site, env) if env else None
-    return [views.move(one) for one in moves.listing(ctx, site, target, max(1, min(limit, 500)))]
+    found = moves.listing(ctx, site, target, page.enough, before=before)
+    return [views.move(one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.post("/sites/{site}/clone")
-def clone(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Clone) -> Response:
+def clone(
+    ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Clone
+) -> Told[shapes.Move | shapes.Compared]:
     """Content of an environment or a snapshot moves into an environment: `database`, `files` or both; `only` names
     groups, tables (`table:posts`) or paths. With `dry_run` it says what would be added, changed and removed. `confirm`
     is needed for production.
@@ -50,13 +55,13 @@ def clone(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Clone) -> 
     return told(ctx, request, cloned(ctx, who, site, body))
 
 
-def cloned(ctx: Context, who: Actor, site: Site, body: Clone) -> Verb:
+def cloned(ctx: Context, who: Actor, site: Site, body: Clone) -> Verb[shapes.Move | shapes.Compared]:
     """What moves content for whoever may. Raises Refused, NotFound."""
     source, target = moves.source_of(ctx, site, body.source), history.environment_of(ctx, site, body.target)
     moves.allow(who, site, target, confirmed=body.confirm, dry_run=body.dry_run)
     chosen = Chosen.of(body.database, body.files, body.only, body.overwrite)
 
-    def run(teller: Teller) -> dict[str, Any]:
+    def run(teller: Teller) -> shapes.Move | shapes.Compared:
         ask = Ask(who.name, site, target.name, body.reason, body.dry_run, teller=teller)
         if body.dry_run:
             report = moves.compare(ctx, ask, source, chosen)
