@@ -28,7 +28,7 @@ def group(context: click.Context, asked: Settings, as_json: bool) -> None:
 @settings
 def listing(asked: Settings, as_json: bool) -> None:
     """List the backups, newest first."""
-    found = asked.client.get("/backups")
+    found = asked.client.every("/backups")
     if as_json:
         screen.facts(found)
         return

@@ -42,10 +42,10 @@ def take(ctx: Context, actor: Actor, teller: Teller) -> Backup:
         _TURN.release()
 
 
-def listing(ctx: Context, actor: Actor) -> list[Backup]:
-    """Newest first."""
+def listing(ctx: Context, actor: Actor, *, before: str = "~", limit: int = -1) -> list[Backup]:
+    """Newest first; `before` is the id of the last one already seen."""
     actor.need(Role.ADMIN, EVERY_SITE, "see the backups")
-    return ctx.ledger.backups.where(order="id DESC")
+    return ctx.ledger.backups.where(order="id DESC", limit=limit, sql="id < ?", given=(before,))
 
 
 def is_due(ctx: Context) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 
 from gitdeploy.domain.approval import Approval
+from gitdeploy.domain.backup import Backup
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.cutover import Cutover
 from gitdeploy.domain.environment import Environment
@@ -211,6 +212,13 @@ def delivery(row: Delivery) -> server.Delivery:
         "id": row.id, "webhook": row.webhook, "event": row.event, "action": row.action, "at": row.at,
         "state": row.state, "cause": row.cause, "attempt": row.attempt, "seconds": row.seconds, "status": row.status,
         "error": row.error or None, "request": row.asked, "answer": row.answer,
+    }  # fmt: skip
+
+
+def backup(row: Backup) -> server.Backup:
+    return {
+        "id": row.id, "created_at": row.created_at, "actor": row.actor, "place": row.place, "files": row.files,
+        "bytes": row.bytes, "stored": row.stored, "seconds": row.seconds, "without": json.loads(row.without),
     }  # fmt: skip
 
 

@@ -36,6 +36,20 @@ class Event(TypedDict):
     hash: str
 
 
+class Backup(TypedDict):
+    """`stored` are the bytes that were not in `place` before; `without` says what could not be had."""
+
+    id: str
+    created_at: str
+    actor: str
+    place: str
+    files: int
+    bytes: int
+    stored: int
+    seconds: float
+    without: list[str]
+
+
 class Revoked(TypedDict):
     revoked: str
     site: str
