@@ -76,8 +76,11 @@ def capture_now(
     cause: str,
     label: str = "",
     pinned: bool = False,
+    paused: bool = False,
 ) -> Snapshot:
-    """Capture an environment; call it holding the lane's `data`. Raises Failed when it keeps nothing."""
+    """Capture an environment; call it holding the lane's `data`, and say so if visitors are `paused` already. Raises
+    Failed when it keeps nothing.
+    """
     live, held = kept(ctx, env)
     data = slot.data_folder(ctx, env, live.data)
     if not keeps(ctx, env):
@@ -88,7 +91,8 @@ def capture_now(
     started = time.monotonic()
     teller.step(f"snapshot of {env.name} of {env.site}")
     quiet = partial(pause, ctx, env, teller, within=_LONGEST_PAUSE, patience=_PATIENCE, turns_away=False)
-    made = _store(ctx, env, live, data, sources(held), _Said(actor, cause, label, pinned), quiet)
+    said = _Said(actor, cause, label, pinned)
+    made = _store(ctx, env, live, data, sources(held), said, contextlib.nullcontext if paused else quiet)
     rows = sum(one.rows for one in made.facts.values())
     teller.detail(
         f"{made.name}: {len(held)} databases with {rows} rows, {made.files} files, {made.bytes} bytes, "

@@ -16,7 +16,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.domain.target import Target
 from gitdeploy.errors import Invalid
 from gitdeploy.service import diff as diffs
-from gitdeploy.service import freeze, history, pictures, serving
+from gitdeploy.service import freeze, history, pictures, rollback, serving
 from gitdeploy.service import order as orders
 from gitdeploy.service import release as releases
 from gitdeploy.service import schedule as schedules
@@ -187,7 +187,7 @@ def ordered(ctx: Context, who: Actor, site: Site, verb: str, body: Order) -> Ver
 
 ORDERS: dict[str, tuple[Callable[[Context, Ask, Target], Release], str, str]] = {
     "promote": (releases.promote, "", "A build, branch, tag or commit goes live as it was built."),
-    "rollback": (releases.rollback, "previous", "A release that served before is live again."),
+    "rollback": (rollback.rollback, "previous", "A release that served before is live again."),
     "redeploy": (releases.redeploy, "live", "A fresh build of the same commit goes live."),
 }
 """Of each verb: what carries it out, what it means without a target, and what it is."""
