@@ -25,7 +25,8 @@ CLI = """\
 # Commands
 
 The same commands work on the server's own machine (over a socket of `GITDEPLOY_HOME`), from elsewhere
-(`GITDEPLOY_URL` and `GITDEPLOY_TOKEN`), and over SSH (`ssh git@host releases blog`). Facts go to standard output, as
+(`gitdeploy login URL` once, then `GITDEPLOY_URL`; or with `GITDEPLOY_TOKEN`), and over SSH
+(`ssh git@host releases blog`). Facts go to standard output, as
 one JSON document with `--json`; what is said meanwhile goes to standard error. [Refs and options](refs-and-options.md)
 says how to do most of it with git alone.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitdeploy.domain.approval import Approval, Vote
 from gitdeploy.domain.config import difference
 from gitdeploy.domain.diff import Names
 from gitdeploy.domain.environment import Environment
@@ -42,6 +43,19 @@ def promote(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
             f"{env.name} of {site.name} is frozen{' until ' * bool(window.end)}{window.end}: {window.said}."
         )
     return under_way(ctx, env)
+
+
+def approve(actor: Actor, asked: Approval) -> str:
+    """Why `actor` may not approve what is asked for; "" when they may."""
+    if why := lacking(
+        actor, Role.MAINTAINER, asked.site, f"approve what goes live in {asked.env}", asked.env
+    ):
+        return why
+    try:
+        asked.with_vote(Vote(actor.name, ""))
+    except GitdeployError as error:
+        return error.message
+    return ""
 
 
 def under_way(ctx: Context, env: Environment) -> str:

@@ -55,6 +55,10 @@ log = logging.getLogger("gitdeploy.restore")
 STATE = "restoring"
 
 
+class Unconfirmed(Refused):
+    """They may, and have not said that they mean it: how that is said differs by door."""
+
+
 def allow(
     ctx: Context, actor: Actor, site: Site, env: Environment, taken: Snapshot, *, confirmed: bool, rehearsed: bool
 ) -> None:  # fmt: skip
@@ -76,7 +80,7 @@ def allow(
         return
     actor.need(Role.OPERATOR, site.name, f"replace the data of {env.name}", env.name)
     if not confirmed:
-        raise Refused(
+        raise Unconfirmed(
             f"This replaces all databases and files of {env.name}.",
             "Say that you mean it: --yes, or by git with -o reason=…; to look first, restore into a preview.",
         )

@@ -13,10 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import gitdeploy
 from gitdeploy.domain.role import Actor
-from gitdeploy.errors import GitdeployError, Invalid, NotFound
+from gitdeploy.errors import Failed, GitdeployError, Invalid, NotFound
 from gitdeploy.service.context import Context
+from gitdeploy.service.login import Logins
 from gitdeploy.service.metrics import Metrics
-from gitdeploy.service.mishap import plainly
+from gitdeploy.service.mishap import UNFORESEEN
 from gitdeploy.web import metrics, pages
 from gitdeploy.web.api import router, schema
 from gitdeploy.web.first_run import FirstRun
@@ -42,6 +43,8 @@ def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAP
     app.state.first_run = first_run
     app.state.lockout = Lockout()
     app.state.pace = Pace()
+    app.state.knocks = Pace(most=10, per_second=0.1)
+    app.state.logins = Logins(ctx)
     app.state.metrics = Metrics(ctx)
     app.include_router(router)
     app.include_router(metrics.router)
@@ -53,7 +56,7 @@ def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAP
     app.add_exception_handler(GitdeployError, _refusal)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _mishap)
+    app.add_exception_handler(Exception, _unforeseen)
     return app
 
 
@@ -134,8 +137,9 @@ def _refusal(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": error.as_json()}, error.http_status, headers=retry_after(error))
 
 
-def _mishap(request: Request, error: Exception) -> Response:
-    return _refusal(request, plainly(error, f"{request.method} {request.url.path}"))
+def _unforeseen(request: Request, _: Exception) -> Response:
+    """It is raised once more after this, and logged with its traceback."""
+    return _refusal(request, Failed(*UNFORESEEN))
 
 
 def _unreadable(request: Request, error: Exception) -> Response:

@@ -3,8 +3,8 @@ from __future__ import annotations
 from fastapi import Request
 from pydantic import BaseModel, Field
 
+from gitdeploy.domain.length import REASON_MAX
 from gitdeploy.domain.move import Chosen
-from gitdeploy.domain.options import REASON_MAX
 from gitdeploy.domain.role import Actor
 from gitdeploy.domain.site import Site
 from gitdeploy.service import history
@@ -14,7 +14,7 @@ from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
-from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.asking import Ctx, Reason, ThisSite, Who, up_to
 from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import data as shapes
@@ -32,7 +32,7 @@ class Clone(BaseModel):
     only: list[str] = []
     overwrite: bool = False
     confirm: bool = False
-    reason: str = Field("", max_length=REASON_MAX)
+    reason: Reason = up_to(REASON_MAX)
     dry_run: bool = False
     rehearse: bool = False
     rehearsal: str = ""

@@ -101,7 +101,7 @@ def run(request: Request, ctx: Ctx, visit: Seen, site: ThisSite, id: str, form: 
                 f"Type {PRODUCTION} to say that you mean it.",
             )
     body = Run(
-        external_ticket_ref=form.get("ticket")[:TICKET_MAX], reason=form.get("reason")[:1000],
+        external_ticket_ref=form.get("ticket"), reason=form.get("reason"),
         force_schema=form.ticked("force_schema"), rehearse=rehearse,
     )  # fmt: skip
     go = page.url("sites", site.name, "cutovers", found.id)
