@@ -291,6 +291,10 @@ class Story:
         ask("GET /v1/doctor")
         ask("POST /v1/gc")
         ask("POST /v1/fsck")
+        with self.by("") as nobody, self.by(self.server.token("boss")) as boss:
+            begun = ask("POST /v1/login", {"host": "laptop"}, who=nobody)
+            ask("POST /v1/login/token", {"device_code": begun["device_code"]}, who=nobody)
+            ask("DELETE /v1/login", who=boss)
         ask("POST /v1/backups")
         ask("GET /v1/backups")
 
