@@ -36,14 +36,27 @@ API = """\
 
 Every command is one of these requests. Over TCP they need `Authorization: Bearer gd_live_…`
 (`gitdeploy token create ACTOR`); over the unix socket `run/api.sock` in the server's home they need nothing, since
-only its owner can reach it. `/openapi.json` describes every field, `/healthz` answers `ok`, and
+only its owner can reach it. `/healthz` answers `ok`, and
 `/<site>.git` is git's own smart HTTP, with the token as the password.
 
 Bodies and answers are JSON; times are UTC ISO 8601, sizes bytes, durations seconds. An error is
 `{"error": {"code", "message", "hint"}}` with the status 401 (no token that counts), 403 (refused), 404, 409 (busy, or
-not proven), 422 (not understood) or 500 (it failed). A request that takes a while and is sent with
-`Accept: application/x-ndjson` is told as it happens: `{"said": "…"}` lines, then one `{"result": …}` or
-`{"error": …}`.
+not proven), 412 (changed meanwhile), 422 (not understood) or 500 (it failed). Where trying again is of use,
+`Retry-After` says when.
+`/openapi.json` (OpenAPI 3.1) has the shape of every answer, with an example that a real server gave.
+
+A request that takes a while and is sent with `Accept: application/x-ndjson` is told as it happens: `{"said": "…"}`
+lines, then one `{"result": …}` or `{"error": …}`. With `Accept: text/event-stream` the same comes as server-sent
+events, named `said`, `result` and `error`. Logs are then an event for each line, and the audit log (`/v1/events/lines`)
+has events with the id and the action of each, so that a browser that lost its connection goes on where it was
+(`Last-Event-ID`). What ends by itself ends with an event `end`.
+
+Long lists come in pages: `limit` (100 when it is not said, 1000 at most), and `before` or `after`, which name the last
+one already seen. While there is more, the answer has a header `Link: <…>; rel="next"`, which leads to the next page.
+
+What is read has an `ETag`; with `If-None-Match` and that tag the answer is 304 while nothing has changed. A change of a
+site, its lock, configuration or list of visitors, and of an incident, may carry the tag of what was read as `If-Match`:
+when somebody else has changed it meanwhile it is refused (412), and nothing has changed.
 
 A request that changes something may carry an `Idempotency-Key` of up to 255 characters, such as a UUID. The same
 person's same key with the same request acts once and is given the same answer for 7 days, whenever it comes and from

@@ -10,6 +10,7 @@ from gitdeploy import __version__
 from gitdeploy.cli import (
     access,
     approvals,
+    backups,
     builds,
     config,
     cutovers,
@@ -96,6 +97,7 @@ NOUNS = (
     config,
     webhooks,
     events,
+    backups,
 )
 for noun in NOUNS:
     for command in noun.COMMANDS:

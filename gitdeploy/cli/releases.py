@@ -18,7 +18,7 @@ from gitdeploy.cli.asking import Settings, as_json, env, rehearsing, settings, s
 @settings
 def listing(asked: Settings, site: str, env: str, limit: int, everything: bool, as_json: bool) -> None:
     """What SITE has served, newest first: the history, and the menu to roll back from."""
-    found = asked.client.get(f"/sites/{site}/releases", env=env, limit=limit, all=everything or "")
+    found = asked.client.every(f"/sites/{site}/releases", env=env, most=limit, all=everything or "")
     if as_json:
         screen.facts(found)
         return
@@ -189,7 +189,7 @@ def schedule() -> None:
 @settings
 def schedules(asked: Settings, site: str, everything: bool, as_json: bool) -> None:
     """What of SITE waits for its hour, the next one first."""
-    found = asked.client.get(f"/sites/{site}/schedules", all=everything or "")
+    found = asked.client.every(f"/sites/{site}/schedules", all=everything or "")
     if as_json:
         screen.facts(found)
         return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from gitdeploy.build import sandbox
 from gitdeploy.domain.digest import Digest
@@ -19,7 +21,7 @@ from gitdeploy.service import slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release, unsettled
 from gitdeploy.service.teller import Teller
-from gitdeploy.store import certificates
+from gitdeploy.store import certificates, clock
 
 _SOON = 21  # days before the end of a certificate
 
@@ -32,9 +34,6 @@ class Finding:
     level: str
     said: str
     hint: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        return asdict(self)
 
 
 def examine(ctx: Context) -> list[Finding]:
@@ -51,6 +50,7 @@ def examine(ctx: Context) -> list[Finding]:
         _certificates,
         _hooks,
         _switches,
+        _backups,
         _webhooks,
         _apps,
         _live,
@@ -59,8 +59,12 @@ def examine(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_store(ctx: Context, teller: Teller) -> dict[str, Any]:
-    """Read everything in the store; `{checked, problems: [{what, releases}]}`."""
+class Checked(TypedDict):
+    problems: list[str]
+
+
+def check_store(ctx: Context, teller: Teller) -> Checked:
+    """Read everything in the store, and say what of it is damaged."""
     teller.step("reading everything in the store")
     problems = ctx.store.scrub()
     for problem in problems:
@@ -187,6 +191,23 @@ def _hooks(ctx: Context) -> Iterator[Finding]:
 def _switches(ctx: Context) -> Iterator[Finding]:
     for one in unsettled(ctx):
         yield Finding("switch", "note", f"{one.site} {one.env} is being switched to r{one.release}")
+
+
+def _backups(ctx: Context) -> Iterator[Finding]:
+    said, newest = ctx.server.backup, ctx.ledger.backups.one(order="id DESC")
+    if not said.to:
+        yield Finding("backup", "note", "No backups are taken.", "Set [backup] to in server.toml.")
+    elif newest is None or (said.seconds and newest.created_at < clock.later(-2 * said.seconds)):
+        last = f"The last backup is of {newest.created_at}." if newest else "No backup has been taken yet."
+        yield Finding(
+            "backup", "warning", last, "Run: gitdeploy backup, which says what keeps it from being taken"
+        )
+    elif json.loads(newest.without):
+        yield Finding(
+            "backup", "warning", f"The last backup is without {newest.without}.", "Run: gitdeploy backup"
+        )
+    else:
+        yield Finding("backup", "ok", f"the last backup is of {newest.created_at}")
 
 
 def _webhooks(ctx: Context) -> Iterator[Finding]:

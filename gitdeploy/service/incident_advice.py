@@ -9,14 +9,13 @@ The lightest way that fits. What no rollback takes back is said beside it: what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from gitdeploy.domain import release as rules
 from gitdeploy.domain.app import RELEASE
 from gitdeploy.domain.config import BUILD, difference
+from gitdeploy.domain.diff import Names
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.release import BAD, FORWARD, Release
@@ -33,6 +32,14 @@ RECENT = 24 * 3600
 """Seconds. What a deploy breaks is mostly seen within a day of it."""
 
 
+class Reconfigured(Names):
+    """What became of a scope's variables."""
+
+    version: str
+    actor: str
+    at: str
+
+
 @dataclass(frozen=True)
 class Advice:
     """`seconds` is how long `live` has been live; `before` served until then. `last_change` is deploy, configuration
@@ -47,7 +54,7 @@ class Advice:
     recent: bool
     last_good: Release | None
     tag: str
-    config: Mapping[str, Mapping[str, Any]]
+    config: dict[str, Reconfigured]
     release_command: str
     incident: int | None
     answer: str
@@ -128,9 +135,9 @@ def _last_tagged(
     return None, ""
 
 
-def _config_since(ctx: Context, site: Site, before: Release | None) -> dict[str, dict[str, Any]]:
+def _config_since(ctx: Context, site: Site, before: Release | None) -> dict[str, Reconfigured]:
     """What of the configuration changed after the release before this one had gone live."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Reconfigured] = {}
     since = before.live_at or "" if before is not None else "~"
     for scope in (PRODUCTION, BUILD):
         newest = configs.newest(ctx, site.name, scope)

@@ -149,8 +149,9 @@ def _record(ctx: Context, release: Release, record: SwitchRecord, env: Environme
 
 
 def _tell_restored(ctx: Context, live: Release, record: SwitchRecord) -> None:
-    """Other data came with the release: what waits for a restore or for the end of a job learns of it."""
-    if (brought := exchange.opened(ctx, record)) is None:
+    """Other data came out of a snapshot: what waits for a restore or for the end of a job learns of it."""
+    brought = exchange.opened(ctx, record)
+    if brought is None or not brought.filled:
         return
     kind = "project" if live.env == PRODUCTION else "preview"
     told = {"target_kind": kind, "snapshot": brought.filled, "release": live.name, "reason": live.reason}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gitdeploy.domain.approval import Approval, Vote
 from gitdeploy.domain.config import difference
+from gitdeploy.domain.diff import Names
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
@@ -96,8 +97,8 @@ def schema_between(ctx: Context, env: Environment, goal: Release) -> tuple[list[
     return said, None
 
 
-def config_between(ctx: Context, env: Environment, goal: Release) -> dict[str, list[str]] | None:
-    """The names of variables `{added, changed, removed}` since `goal` ran; None when nothing is another."""
+def config_between(ctx: Context, env: Environment, goal: Release) -> Names | None:
+    """The names of variables that changed since `goal` ran; None when nothing is another."""
     now = slot.config_number(ctx, env)
     if goal.serves != "app" or goal.config == now:
         return None

@@ -125,7 +125,9 @@ def bring(
         now = live_release(ctx, env.site, env.name)
         if now is None or now.id != live.id:
             raise Busy(
-                f"{now.name if now else 'Another release'} went live in {env.name} meanwhile.", "Try again."
+                f"{now.name if now else 'Another release'} went live in {env.name} meanwhile.",
+                "Try again.",
+                again=1,
             )
 
     still()
@@ -152,7 +154,9 @@ def restoring(ctx: Context, env: Environment) -> Iterator[None]:
     """No other operation changes the environment meanwhile. Raises Busy when one does already."""
     now = ctx.ledger.environments.get(env.site, env.name)
     if now is None or now.state == STATE:
-        raise Busy(f"{env.name} of {env.site} is being restored already.", "Wait until that has ended.")
+        raise Busy(
+            f"{env.name} of {env.site} is being restored already.", "Wait until that has ended.", again=10
+        )
     ctx.ledger.environments.change(now, state=STATE)
     try:
         yield

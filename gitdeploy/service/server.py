@@ -18,6 +18,8 @@ from gitdeploy.service.trace import FORMATS
 from gitdeploy.store.elsewhere import elsewhere
 
 _Section = TypeVar("_Section")
+_SHORTEST = 60
+"""Seconds between two backups."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,28 @@ class SnapshotSettings:
     region: str = ""
     access_key: str = field(default="", repr=False)
     secret_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class BackupSettings:
+    """`to`: a folder, or `s3://bucket/prefix`, where backups of all of the server go; none without it. `every`: how
+    often, such as `"1d"`; `""` only when asked. `keep`: the newest so many stay. With `password` nobody reads them
+    without it. The others say how a bucket is reached, where the environment (`AWS_…`) does not.
+    """
+
+    to: str = ""
+    every: str = "1d"
+    keep: int = 7
+    password: str = field(default="", repr=False)
+    endpoint: str = ""
+    region: str = ""
+    access_key: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
+
+    @property
+    def seconds(self) -> int:
+        """0: only when asked."""
+        return units.parse_duration(self.every) if self.every else 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +109,7 @@ class Server:
     tls: TlsSettings = TlsSettings()
     databases: Mapping[str, str] = field(default_factory=dict, repr=False)
     snapshots: SnapshotSettings = SnapshotSettings()
+    backup: BackupSettings = BackupSettings()
     webhooks: WebhookSettings = WebhookSettings()
     mail: MailSettings = MailSettings()
     log: LogSettings = LogSettings()
@@ -117,6 +142,8 @@ class Server:
             said["databases"] = _databases(path, said["databases"])
         if "snapshots" in said:
             said["snapshots"] = _snapshots(path, said["snapshots"])
+        if "backup" in said:
+            said["backup"] = _backup(path, said["backup"])
         if "webhooks" in said:
             said["webhooks"] = _webhooks(path, said["webhooks"])
         if "mail" in said:
@@ -141,14 +168,32 @@ def _databases(path: Path, said: object) -> Mapping[str, str]:
 
 def _snapshots(path: Path, said: object) -> SnapshotSettings:
     found = _section(path, "snapshots", SnapshotSettings, said)
-    if bool(found.access_key) != bool(found.secret_key):
+    _check_place(path, found.copy, found)
+    return found
+
+
+def _backup(path: Path, said: object) -> BackupSettings:
+    found = _section(path, "backup", BackupSettings, said)
+    _check_place(path, found.to, found)
+    try:
+        wrong = found.keep < 1 or 0 < found.seconds < _SHORTEST
+    except Invalid as error:
+        raise Invalid(f"{path.name}: every of [backup]: {error.message}", error.hint) from None
+    if wrong:
+        raise Invalid(
+            f"{path.name}: [backup] is not understood.", 'Such as: every = "6h" (60s or more), keep = 7'
+        )
+    return found
+
+
+def _check_place(path: Path, place: str, said: SnapshotSettings | BackupSettings) -> None:
+    if bool(said.access_key) != bool(said.secret_key):
         raise Invalid(f"{path.name}: access_key and secret_key belong together.", "Give both, or neither.")
-    if found.copy:
+    if place:
         try:
-            elsewhere(found.copy, dataclasses.asdict(found))
+            elsewhere(place, dataclasses.asdict(said))
         except Invalid as error:
             raise Invalid(f"{path.name}: {error.message}", error.hint) from None
-    return found
 
 
 def _webhooks(path: Path, said: object) -> WebhookSettings:

@@ -58,7 +58,11 @@ def take(
     at_most(LABEL_MAX, "The label", label)
     with ctx.lanes.of(env.site, env.name).data.hold(f"{actor.name}'s snapshot", teller, lambda: False):
         if ctx.ledger.moves.one(site=env.site, target=env.name, state=MOVING):
-            raise Busy(f"Content is on its way into {env.name} of {env.site}.", "Wait until that is settled.")
+            raise Busy(
+                f"Content is on its way into {env.name} of {env.site}.",
+                "Wait until that is settled.",
+                again=10,
+            )
         taken = capture_now(ctx, env, actor.name, teller, cause=ASKED, label=label, pinned=pinned)
         return prove(ctx, taken, teller)
 
@@ -72,8 +76,11 @@ def capture_now(
     cause: str,
     label: str = "",
     pinned: bool = False,
+    paused: bool = False,
 ) -> Snapshot:
-    """Capture an environment; call it holding the lane's `data`. Raises Failed when it keeps nothing."""
+    """Capture an environment; call it holding the lane's `data`, and say so if visitors are `paused` already. Raises
+    Failed when it keeps nothing.
+    """
     live, held = kept(ctx, env)
     data = slot.data_folder(ctx, env, live.data)
     if not keeps(ctx, env):
@@ -84,7 +91,8 @@ def capture_now(
     started = time.monotonic()
     teller.step(f"snapshot of {env.name} of {env.site}")
     quiet = partial(pause, ctx, env, teller, within=_LONGEST_PAUSE, patience=_PATIENCE, turns_away=False)
-    made = _store(ctx, env, live, data, sources(held), _Said(actor, cause, label, pinned), quiet)
+    said = _Said(actor, cause, label, pinned)
+    made = _store(ctx, env, live, data, sources(held), said, contextlib.nullcontext if paused else quiet)
     rows = sum(one.rows for one in made.facts.values())
     teller.detail(
         f"{made.name}: {len(held)} databases with {rows} rows, {made.files} files, {made.bytes} bytes, "

@@ -21,13 +21,14 @@ from gitdeploy.service.metrics import Metrics
 from gitdeploy.service.mishap import UNFORESEEN
 from gitdeploy.store import ids
 from gitdeploy.web import metrics, pages
-from gitdeploy.web.api import router
+from gitdeploy.web.api import router, schema
 from gitdeploy.web.first_run import FirstRun
 from gitdeploy.web.git import GitDoor
 from gitdeploy.web.idempotency import Idempotent
 from gitdeploy.web.limits import Lockout, Pace
 from gitdeploy.web.pages import errors
 from gitdeploy.web.sessions import Sessions
+from gitdeploy.web.stream import retry_after
 
 LARGEST = 1 << 20
 """Bytes of the largest request to the API."""
@@ -35,6 +36,7 @@ LARGEST = 1 << 20
 
 def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAPI:
     app = FastAPI(title="gitdeploy", version=gitdeploy.__version__, docs_url=None, redoc_url=None)
+    schema.describe(app)
     app.add_middleware(Idempotent, ctx=ctx)
     app.add_middleware(Bounded)
     app.add_middleware(Guarded)
@@ -155,7 +157,7 @@ def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, GitdeployError)
     if errors.is_page(request):
         return errors.refusal(request, error)
-    return JSONResponse({"error": error.as_json()}, error.http_status)
+    return JSONResponse({"error": error.as_json()}, error.http_status, headers=retry_after(error))
 
 
 def _unforeseen(request: Request, _: Exception) -> Response:
@@ -178,6 +180,8 @@ def _http(request: Request, error: Exception) -> Response:
     said = NotFound(f"{request.method} {request.url.path} is not an address of this server.")
     if errors.is_page(request) and error.status_code == 404:
         return errors.refusal(request, said)
+    if error.status_code == 400:  # a body that is no text at all
+        return _refusal(request, Invalid("The body cannot be read.", "Send JSON."))
     body = (
         said.as_json()
         if error.status_code == 404

@@ -156,6 +156,38 @@ def test_what_both_changed_is_refused_by_name_until_it_is_to_be_overwritten(mach
     assert shop.sql("production", "SELECT title FROM posts WHERE id = 1") == ["mine"]
 
 
+@pytest.mark.parametrize("database", ["sqlite:data/app.db", "postgres"])
+def test_a_move_is_rehearsed_on_a_copy_and_held_to_it(machine, postgres, tmp_path, database):
+    shop = live_shop(machine, tmp_path, database, SETTINGS + '[production]\nrehearse = ["clone"]\n')
+    shop.clone("--from", "production", "--to", "staging")
+    shop.sql("staging", "UPDATE posts SET title = 'new' WHERE id = 1", "DELETE FROM posts WHERE id = 3")
+    shop.ask("staging", write=[("uploads/blog/b.png", "b")])
+    up = ("--from", "staging", "--to", "production")
+    before = in_server(postgres), shop.sql("production", "SELECT title FROM posts ORDER BY id")
+    refused = shop.clone(*up, "--yes", check=False)
+    assert refused.returncode == 5 and "asks for every clone to be rehearsed first" in refused.stderr
+    said = shop.refused("-o", "rehearse", "HEAD:clone/staging/production")
+    assert "nothing was changed" in said and "posts 3 -> 2" in said and "healthy in" in said, said
+    assert "the clone of staging in production is rehearsed" in said
+    found = shop.server.facts("rehearsal", "show", shop.site, re.search(r"reh_[0-9A-Z]{26}", said)[0])
+    assert found["findings"]["content"]["rows"] == {"added": 0, "changed": 1, "removed": 1}
+    assert found["findings"]["content"]["files"] == {"added": 1, "changed": 0, "removed": 0}
+    assert found["pause"] == found["findings"]["seconds"]["move"] > 0
+    assert (in_server(postgres), shop.sql("production", "SELECT title FROM posts ORDER BY id")) == before
+    assert "uploads/blog/b.png" not in shop.files("production")
+    # What visitors write makes it no staler; what staging would send does, and so do other rules.
+    shop.sql("production", "INSERT INTO form_submissions VALUES (2, 1, 'again')")
+    shop.sql("staging", "UPDATE posts SET title = 'newer' WHERE id = 1")
+    refused = shop.clone(*up, "--yes", "--rehearsal", found["id"], check=False)
+    assert refused.returncode == 5 and f"staging's {database}/posts was 2 rows" in refused.stderr
+    refused = shop.clone(*up, "--only", "blog", "--yes", "--rehearsal", found["id"], check=False)
+    assert refused.returncode == 5 and "what moves was" in refused.stderr
+    again = json.loads(shop.clone(*up, "--rehearse", "--json").stdout)
+    shop.push("-o", f"rehearsal={again['id']}", "-o", "reason=tried", "HEAD:clone/staging/production")
+    assert shop.sql("production", "SELECT title FROM posts ORDER BY id") == ["newer", "two"]
+    assert shop.files("production")["uploads/blog/b.png"] == "b"
+
+
 @pytest.mark.parametrize("database", ENGINES, ids=[one.partition(":")[0] for one in ENGINES])
 def test_a_new_preview_starts_with_production_masked_and_takes_its_databases_with_it(
     machine, postgres, mariadb, tmp_path, database

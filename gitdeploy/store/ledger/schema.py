@@ -159,6 +159,10 @@ CREATE TABLE events (
   hash TEXT NOT NULL
 );
 CREATE INDEX events_by_site ON events (site, number);
+CREATE TABLE backups (
+  id TEXT PRIMARY KEY, created_at TEXT NOT NULL, actor TEXT NOT NULL, place TEXT NOT NULL, files INTEGER NOT NULL,
+  bytes INTEGER NOT NULL, stored INTEGER NOT NULL, seconds REAL NOT NULL, without TEXT NOT NULL
+);
 CREATE TABLE webhooks (
   id TEXT PRIMARY KEY, site TEXT REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, format TEXT NOT NULL,
   place TEXT NOT NULL, patterns TEXT NOT NULL, sealed BLOB NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL,

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from gitdeploy.web.api import (
     access,
     approvals,
+    backups,
     builds,
     config,
     cutovers,
@@ -46,6 +47,7 @@ for noun in (
     login,
     webhooks,
     events,
+    backups,
     server,
 ):
     router.include_router(noun.router)

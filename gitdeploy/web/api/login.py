@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import BaseModel
 
 from gitdeploy.domain import units
@@ -10,8 +8,10 @@ from gitdeploy.errors import NotFound
 from gitdeploy.service import access
 from gitdeploy.service.login import LIFETIME, Logins
 from gitdeploy.web.api.asking import Ctx, Who, bearer
+from gitdeploy.web.api.route import noun
+from gitdeploy.web.shapes import server as shapes
 
-router = APIRouter(tags=["login"])
+router = noun("login")
 
 
 class Begin(BaseModel):
@@ -26,7 +26,7 @@ class Poll(BaseModel):
 
 
 @router.post("/login", status_code=201)
-def begin(request: Request, body: Begin) -> dict[str, Any]:
+def begin(request: Request, body: Begin) -> shapes.BegunLogin:
     """Ask to be signed in, without a token: somebody types `user_code` at `verification_uri` and allows it (RFC 8628).
     With `sites` or `role` the token may no more than that.
     """
@@ -43,7 +43,7 @@ def begin(request: Request, body: Begin) -> dict[str, Any]:
 
 
 @router.post("/login/token")
-def poll(request: Request, body: Poll) -> dict[str, Any]:
+def poll(request: Request, body: Poll) -> shapes.Login:
     """Whether it was allowed: `state` is `pending`, `slow_down` (from now on wait `interval` seconds) or `allowed`,
     with the `token`, once.
     """
@@ -55,16 +55,16 @@ def poll(request: Request, body: Poll) -> dict[str, Any]:
     except NotFound:
         request.app.state.lockout.wrong(address)
         raise
-    given = (
-        {"token": secret, "id": token.id, "actor": token.actor, "expires_at": token.expires_at}
-        if token
-        else {}
-    )
-    return {"state": state, "interval": one.interval, **given}
+    if token is None:
+        return {"state": state, "interval": one.interval}
+    return {
+        "state": state, "interval": one.interval, "token": secret, "id": token.id, "actor": token.actor,
+        "expires_at": token.expires_at,
+    }  # fmt: skip
 
 
 @router.delete("/login")
-def log_out(request: Request, ctx: Ctx, who: Who) -> dict[str, Any]:
+def log_out(request: Request, ctx: Ctx, who: Who) -> shapes.LoggedOut:
     """Let the token that this request comes with count no more."""
     found = access.revoke_own(ctx, bearer(request))
     return {"revoked": found.id, "actor": who.name}

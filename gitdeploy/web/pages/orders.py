@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -32,12 +32,13 @@ from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx
-from gitdeploy.web.api.releases import ORDERS, Order, ordered
+from gitdeploy.web.api.releases import ORDERS, Done, Order, ordered
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import SENT, Form, Seen, Sent, ThisSite
 from gitdeploy.web.pages.releases import asked
 
 router = APIRouter()
+_KINDS: tuple[Literal["changed"], Literal["added"], Literal["removed"]] = ("changed", "added", "removed")
 _PATHS = 200
 _TITLES = {"promote": "Promote to {env}", "rollback": "Roll {env} back", "redeploy": "Build {target} again"}
 
@@ -124,12 +125,13 @@ def _common(ctx: Context, site: Site, env: Environment, target: str) -> dict[str
     """What both pages say: what is live, what would change, and whether there is data to be careful of."""
     live = history.live_at(ctx, site, env.name)
     try:
-        change: dict[str, Any] | None = diff.of(ctx, site, env.name, target)
+        change: diff.Prospect | None = diff.of(ctx, site, env.name, target)
     except GitdeployError:  # its files are no longer stored: it would be built again
         change = None
     keeps = live is not None and live.serves == "app" and snapshot.keeps(ctx, env)
-    counts = {kind: len(change[kind]) for kind in ("changed", "added", "removed")} if change else {}
-    paths = [(kind, path) for kind in counts for path in (change or {})[kind]]
+    found = [(kind, change[kind]) for kind in _KINDS] if change else []
+    counts = {kind: len(paths) for kind, paths in found}
+    paths = [(kind, path) for kind, some in found for path in some]
     return {
         "env": views.environment(ctx, env), "live": views.release(live) if live else None, "counts": counts,
         "paths": paths[:_PATHS], "more_paths": max(len(paths) - _PATHS, 0), "known": change is not None,
@@ -154,7 +156,8 @@ def _order(form: Form) -> Order:
         raise Invalid(f"{first['loc'][0]}: {first['msg']}.", "Go back and mend it.") from None
 
 
-def _outcome(site: Site, result: dict[str, Any]) -> dict[str, Any]:
+def _outcome(site: Site, done: Done) -> dict[str, Any]:
+    result: dict[str, Any] = {**done}
     name = result.get("release", "")
     if name:
         go, label = page.url("sites", site.name, "releases", name), f"See {name}"

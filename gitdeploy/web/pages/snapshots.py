@@ -91,7 +91,7 @@ def restore(request: Request, ctx: Ctx, visit: Seen, site: ThisSite, snapshot: s
 
     def act(teller: Teller) -> dict[str, Any]:
         result = run(teller)
-        if "release" not in result:
+        if "dry_run" in result or "findings" in result:
             says = "It went well on copies: nothing was changed."
             return {"says": says, "go": back, "label": f"Back to {found.name}"}
         name = result["release"]
