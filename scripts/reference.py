@@ -83,8 +83,9 @@ def walk(context: click.Context) -> Iterator[click.Context]:
     yield context
     command = context.command
     if isinstance(command, click.Group):
-        for name in sorted(command.commands):
-            below = command.commands[name]
+        for name in sorted(command.list_commands(context)):
+            below = command.get_command(context, name)
+            assert below is not None
             yield from walk(click.Context(below, info_name=name, parent=context, terminal_width=WIDTH))
 
 
