@@ -9,8 +9,9 @@ from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
-from gitdeploy.errors import GitdeployError, Refused
-from gitdeploy.service import config, freeze, migration, slot
+from gitdeploy.domain.target import Previous
+from gitdeploy.errors import GitdeployError, NotFound, Refused
+from gitdeploy.service import config, freeze, history, migration, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 
@@ -25,6 +26,14 @@ def rollback(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
     if len(served) < 2:
         return f"There is nothing to go back to: {env.name} has had no release before this one."
     return under_way(ctx, env)
+
+
+def previous(ctx: Context, site: Site, env: Environment) -> Release | None:
+    """What `rollback/previous` would go to; None when nothing before what is live is good and other than that."""
+    try:
+        return history.find(ctx, site, env.name, Previous())
+    except NotFound:
+        return None
 
 
 def promote(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:

@@ -14,6 +14,7 @@ from gitdeploy.data import url
 from gitdeploy.domain import units
 from gitdeploy.domain.database import SERVERS
 from gitdeploy.errors import Invalid
+from gitdeploy.service.trace import FORMATS
 from gitdeploy.store.elsewhere import elsewhere
 
 _Section = TypeVar("_Section")
@@ -88,6 +89,13 @@ class MailSettings:
 
 
 @dataclass(frozen=True)
+class LogSettings:
+    """`format`: lines of text, or of json."""
+
+    format: str = "text"
+
+
+@dataclass(frozen=True)
 class Server:
     """`domain`: sites are served as `<site>.<domain>`. `builders`: builds at once. `max_push`: bytes of one pack.
     `min_free`: the share of the disk, in percent, below which pushes are refused. `databases`: by engine the URL of a
@@ -104,6 +112,7 @@ class Server:
     backup: BackupSettings = BackupSettings()
     webhooks: WebhookSettings = WebhookSettings()
     mail: MailSettings = MailSettings()
+    log: LogSettings = LogSettings()
 
     @classmethod
     def load(cls, path: Path) -> Server:
@@ -139,6 +148,8 @@ class Server:
             said["webhooks"] = _webhooks(path, said["webhooks"])
         if "mail" in said:
             said["mail"] = _mail(path, said["mail"])
+        if "log" in said:
+            said["log"] = _log(path, said["log"])
         return cls(**said)
 
 
@@ -203,6 +214,13 @@ def _mail(path: Path, said: object) -> MailSettings:
         raise Invalid(f"{path.name}: tls of [mail] cannot be {found.tls!r}.", "Say starttls, tls or none.")
     if not found.host or "@" not in found.sender:
         raise Invalid(f"{path.name}: [mail] needs host and sender.", 'Say: sender = "gitdeploy@example.org"')
+    return found
+
+
+def _log(path: Path, said: object) -> LogSettings:
+    found = _section(path, "log", LogSettings, said)
+    if found.format not in FORMATS:
+        raise Invalid(f"{path.name}: format of [log] cannot be {found.format!r}.", "Say text or json.")
     return found
 
 

@@ -14,10 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import gitdeploy
 from gitdeploy.domain.role import Actor
 from gitdeploy.errors import Failed, GitdeployError, Invalid, NotFound
+from gitdeploy.service import trace
 from gitdeploy.service.context import Context
 from gitdeploy.service.login import Logins
 from gitdeploy.service.metrics import Metrics
 from gitdeploy.service.mishap import UNFORESEEN
+from gitdeploy.store import ids
 from gitdeploy.web import metrics, pages
 from gitdeploy.web.api import router, schema
 from gitdeploy.web.first_run import FirstRun
@@ -38,6 +40,7 @@ def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAP
     app.add_middleware(Idempotent, ctx=ctx)
     app.add_middleware(Bounded)
     app.add_middleware(Guarded)
+    app.add_middleware(Traced)
     app.state.ctx = ctx
     app.state.sessions = sessions
     app.state.first_run = first_run
@@ -81,6 +84,26 @@ class Bounded:
 
         is_git = scope["type"] == "http" and ".git/" in scope["path"]
         await self._app(scope, receive if is_git else counted, send)
+
+
+class Traced:
+    """What changes something has an id of its own, in every line that the server logs of it, and in the answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD") or ".git/" in scope["path"]:
+            return await self._app(scope, receive, send)
+        id = ids.new("req")
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Gitdeploy-Request"] = id
+            await send(message)
+
+        with trace.of(id):
+            return await self._app(scope, receive, told)
 
 
 class Guarded:

@@ -91,7 +91,7 @@ def build(row: Build) -> releases.Build:
         "id": row.id, "site": row.site, "commit": row.commit, "tree": row.tree, "ref": row.ref, "state": row.state,
         "actor": row.actor, "subject": row.subject, "reused_from": row.reused_from, "artifact": row.artifact,
         "created_at": row.created_at, "started_at": row.started_at, "finished_at": row.finished_at,
-        "seconds": row.seconds, "error": row.error,
+        "seconds": row.seconds, "error": row.error, "push": row.push,
     }  # fmt: skip
 
 

@@ -50,7 +50,8 @@ def deploys(
                                                    before=rows[-1].number) if older else "",
         approvals=[asked(visit.actor, one) for one in approvals.listing(ctx, site)],
         waiting=[views.schedule(one) for one in schedules.listing(ctx, site)],
-        no_rollback=offer.rollback(ctx, visit.actor, site, where),
+        no_rollback=(no_rollback := offer.rollback(ctx, visit.actor, site, where)),
+        previous=None if no_rollback else offer.previous(ctx, site, where),
         no_promote=offer.promote(ctx, visit.actor, site, where),
         remote=f"{request.url.scheme}://{request.url.netloc}/{site.name}.git",
     )  # fmt: skip
