@@ -308,6 +308,21 @@ def test_who_may_move_what_where(machine, tmp_path):
     assert shop.sql("production", "SELECT id FROM forms") == ["5"]
 
 
+def test_two_environments_with_one_database_are_refused(machine, tmp_path):
+    shop = live_shop(machine, tmp_path, "postgres")
+    masked = "printenv DATABASE_URL | rev"  # what is said plainly is not shown
+    url = shop.server.cli("run", shop.site, "--", "sh", "-c", masked).stdout.strip()[::-1]
+    assert url.startswith("postgresql://")
+    for one in (url, url.replace("127.0.0.1", "localhost")):
+        shop.server.cli("config", "set", shop.site, "--env", "staging", "--secret", f"DATABASE_URL={one}")
+        refused = shop.clone("--from", "production", "--to", "staging", check=False)
+        assert refused.returncode == 5 and "have the same database postgres" in refused.stderr, refused.stderr
+        assert "Give each one of its own, or move --files" in refused.stderr
+    assert shop.sql("production", "SELECT count(*) FROM posts") == ["3"]
+    shop.clone("--from", "production", "--to", "staging", "--files")
+    assert "uploads/logo.png" in shop.files("staging")
+
+
 def test_planted_links_lead_nowhere(machine, tmp_path):
     shop = live_shop(machine, tmp_path, "sqlite:data/app.db")
     outside = Path(tempfile.mkdtemp(dir="/tmp"))

@@ -62,7 +62,7 @@ CREATE TABLE snapshots (
   artifact TEXT NOT NULL, bytes INTEGER NOT NULL, files INTEGER NOT NULL, stored INTEGER NOT NULL,
   "release" INTEGER NOT NULL, databases TEXT NOT NULL, label TEXT NOT NULL, cause TEXT NOT NULL,
   pinned INTEGER NOT NULL, verified TEXT NOT NULL, copied TEXT NOT NULL, expires_at TEXT,
-  newer INTEGER NOT NULL, UNIQUE (site, number)
+  newer INTEGER NOT NULL, flaw TEXT NOT NULL, UNIQUE (site, number)
 );
 CREATE TABLE moves (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
