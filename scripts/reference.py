@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from gitdeploy.cli import main
 from gitdeploy.domain import setting_text
-from gitdeploy.web.api import router
+from gitdeploy.web.api import ROUTES
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 100
@@ -101,7 +101,7 @@ def api_page() -> str:
 def api_routes() -> Iterator[tuple[str, str, str, str, str]]:
     """(tag, method, path, what it takes, first line of its docstring or else its name), in the order of the source."""
     app = FastAPI()
-    app.include_router(router)
+    app.router.routes += ROUTES
     schema = app.openapi()
     for path, methods in schema["paths"].items():
         for method, route in methods.items():
