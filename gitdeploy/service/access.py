@@ -170,10 +170,14 @@ def create_token(
     return row, secret
 
 
-def tokens(ctx: Context, actor: Actor, *, before: str = "~", limit: int = -1) -> list[Token]:
-    """Newest first; `before` is the id of the last one already seen."""
+def tokens(
+    ctx: Context, actor: Actor, *, before: str = "~", limit: int = -1, counting: bool = False
+) -> list[Token]:
+    """Newest first, all or those that count; `before` is the id of the last one already seen."""
     actor.need(Role.ADMIN, EVERY_SITE, "see tokens")
-    return ctx.ledger.tokens.where(order="id DESC", limit=limit, sql="id < ?", given=(before,))
+    test = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
+    sql, given = (f"id < ? AND {test}", (before, clock.now())) if counting else ("id < ?", (before,))
+    return ctx.ledger.tokens.where(order="id DESC", limit=limit, sql=sql, given=given)
 
 
 def own_tokens(ctx: Context, actor: Actor) -> list[Token]:

@@ -120,8 +120,9 @@ def by_ids(ctx: Context, ids: Iterable[str]) -> dict[str, Build]:
 
 def show(ctx: Context, actor: Actor, id: str) -> Build:
     """By id; a unique beginning of one is enough."""
-    begins = "substr(id, 1, length(?)) = ? COLLATE NOCASE"
-    found = ctx.ledger.builds.where(limit=2, sql=begins, given=(id, id)) if len(id) >= 8 else []
+    begin = id[:4].lower() + id[4:].upper()
+    begins = "id >= ? AND id < ?"
+    found = ctx.ledger.builds.where(limit=2, sql=begins, given=(begin, f"{begin}~")) if len(id) >= 8 else []
     if len(found) != 1 or actor.role(found[0].site) is None:
         raise NotFound(f"There is no build {id[:40]!r}.", "See: gitdeploy builds SITE")
     return found[0]

@@ -223,6 +223,6 @@ def _admin(ctx: Context, name: str) -> str:
 def _admin_of(ctx: Context, name: str, given: Url) -> str:
     """Who may make a database beside one that is given: the server's own, if it is in that server."""
     admin = ctx.server.databases.get(names.engine(name), "")
-    if admin and (parse(admin).host, parse(admin).port) == (given.host, given.port):
+    if admin and parse(admin).server == given.server:
         return admin
     return "" if names.engine(name) == "sqlite" else str(given)

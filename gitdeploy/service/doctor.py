@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from typing_extensions import TypedDict
@@ -17,23 +15,14 @@ from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.apps import driver as apps
 from gitdeploy.runtime.apps import unit
 from gitdeploy.runtime.edge import driver
-from gitdeploy.service import slot
+from gitdeploy.service import doctor_data, slot
 from gitdeploy.service.context import Context
+from gitdeploy.service.finding import Finding
 from gitdeploy.service.journal import live_release, unsettled
 from gitdeploy.service.teller import Teller
-from gitdeploy.store import certificates, clock
+from gitdeploy.store import certificates
 
 _SOON = 21  # days before the end of a certificate
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`level` is ok, note, warning or problem."""
-
-    name: str
-    level: str
-    said: str
-    hint: str = ""
 
 
 def examine(ctx: Context) -> list[Finding]:
@@ -50,8 +39,9 @@ def examine(ctx: Context) -> list[Finding]:
         _certificates,
         _hooks,
         _switches,
-        _backups,
+        doctor_data.backups,
         _webhooks,
+        doctor_data.snapshots,
         _apps,
         _live,
     ):
@@ -191,23 +181,6 @@ def _hooks(ctx: Context) -> Iterator[Finding]:
 def _switches(ctx: Context) -> Iterator[Finding]:
     for one in unsettled(ctx):
         yield Finding("switch", "note", f"{one.site} {one.env} is being switched to r{one.release}")
-
-
-def _backups(ctx: Context) -> Iterator[Finding]:
-    said, newest = ctx.server.backup, ctx.ledger.backups.one(order="id DESC")
-    if not said.to:
-        yield Finding("backup", "note", "No backups are taken.", "Set [backup] to in server.toml.")
-    elif newest is None or (said.seconds and newest.created_at < clock.later(-2 * said.seconds)):
-        last = f"The last backup is of {newest.created_at}." if newest else "No backup has been taken yet."
-        yield Finding(
-            "backup", "warning", last, "Run: gitdeploy backup, which says what keeps it from being taken"
-        )
-    elif json.loads(newest.without):
-        yield Finding(
-            "backup", "warning", f"The last backup is without {newest.without}.", "Run: gitdeploy backup"
-        )
-    else:
-        yield Finding("backup", "ok", f"the last backup is of {newest.created_at}")
 
 
 def _webhooks(ctx: Context) -> Iterator[Finding]:

@@ -38,10 +38,10 @@ def live_at(ctx: Context, site: Site, env: str, moment: str = "") -> Release | N
     name = environment_of(ctx, site, env).name
     if not moment:
         return live_release(ctx, site.name, name)
-    return ctx.ledger.releases.one(
-        site=site.name, env=name, order="number DESC", sql="live_at <= ? AND (ended_at IS NULL OR ended_at > ?)",
-        given=(moment, moment),
-    )  # fmt: skip
+    last = ctx.ledger.releases.one(
+        site=site.name, env=name, order="live_at DESC, number DESC", sql="live_at <= ?", given=(moment,)
+    )
+    return last if last and (last.ended_at is None or last.ended_at > moment) else None
 
 
 def numbered(ctx: Context, site: Site, name: str) -> Release:

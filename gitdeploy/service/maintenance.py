@@ -55,7 +55,7 @@ def run(ctx: Context, ending: threading.Event, ensure_edge: Callable[[], object]
         "watch": partial(watch.Watch().look, ctx),
         "branches": lambda: reconcile.again(ctx),
         "replaced data": lambda: restore.retire(ctx),
-        "proofs": partial(snapshot.Prover().look, ctx),
+        "proofs": lambda: snapshot.prove_waiting(ctx),
         "webhooks": partial(postman.Postman().look, ctx),
         "copies": partial(snapshot_copy.Copier().look, ctx),
         "backups": partial(backup.Keeper().look, ctx),

@@ -189,7 +189,7 @@ class _Carrier:
         lane = self.ctx.lanes.of(target.site, target.name)
         with (
             lane.switch.hold(f"{ask.actor}'s clone of {self.move.source}", ask.teller, ask.gone),
-            pause(self.ctx, target, ask.teller, turns_away=False),
+            pause(self.ctx, target, ask.teller),
         ):
             self.course.rows(self.move.id, remember=folder / "base" if kept else None, ready=ready)
             return move_journal.settle(self.ctx, self.move)

@@ -20,8 +20,8 @@ from gitdeploy.service.login import Logins
 from gitdeploy.service.metrics import Metrics
 from gitdeploy.service.mishap import UNFORESEEN
 from gitdeploy.store import ids
-from gitdeploy.web import metrics, pages
-from gitdeploy.web.api import router, schema
+from gitdeploy.web import api, metrics, pages
+from gitdeploy.web.api import schema
 from gitdeploy.web.first_run import FirstRun
 from gitdeploy.web.git import GitDoor
 from gitdeploy.web.idempotency import Idempotent
@@ -49,9 +49,7 @@ def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAP
     app.state.knocks = Pace(most=10, per_second=0.1)
     app.state.logins = Logins(ctx)
     app.state.metrics = Metrics(ctx)
-    app.include_router(router)
-    app.include_router(metrics.router)
-    app.include_router(pages.router)
+    app.router.routes += [*api.ROUTES, *metrics.router.routes, *pages.ROUTES]
     app.add_route(
         "/{site}.git/{rest:path}", GitDoor(ctx, sessions).__call__, ["GET", "POST"], include_in_schema=False
     )

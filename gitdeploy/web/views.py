@@ -122,7 +122,7 @@ def snapshot(row: Snapshot) -> data.Snapshot:
                    "tables": {table: count.rows for table, count in sorted(one.tables.items())}}
             for name, one in row.facts.items()
         },
-        "verified": json.loads(row.verified) if row.verified else None,
+        "verified": json.loads(row.verified) if row.verified else None, "flaw": row.flaw or None,
         "copied": json.loads(row.copied) if row.copied else None, "expires_at": row.expires_at,
     }  # fmt: skip
 

@@ -18,6 +18,8 @@ import pytest
 from content_shop import ENGINES, FILES, SERIALISED, SETTINGS, Shop, live_shop
 from support import Server, eventually
 
+from gitdeploy.data.engine import MARKS
+
 
 @pytest.fixture(scope="module")
 def postgres():
@@ -306,6 +308,57 @@ def test_who_may_move_what_where(machine, tmp_path):
     assert refused.returncode == 5 and shop.sql("production", "SELECT id FROM forms") == ["1"]
     shop.clone("--from", "staging", "--to", "production", "--only", "table:forms", "--overwrite", "--yes")
     assert shop.sql("production", "SELECT id FROM forms") == ["5"]
+
+
+@pytest.mark.soak
+def test_past_the_bound_of_a_move_visitors_get_a_page_and_nobody_reads_a_mixture(machine, postgres, tmp_path):
+    shop = live_shop(machine, tmp_path, "postgres")
+    shop.clone("--from", "production", "--to", "staging")
+    shop.clone("--from", "staging", "--to", "production", "--yes")
+    shop.sql("staging", "UPDATE posts SET title = 'new' WHERE id = 1")
+    name = next(one for one in in_server(postgres)[0] if f"{shop.site}_production".replace("-", "_") in one)
+    pages: list[tuple[int, str]] = []
+    over = threading.Event()
+
+    def visit() -> None:
+        while not over.wait(0.2):
+            page = machine.fetch(
+                machine.edge, "/", method="POST", data=b'{"sql": ["SELECT title FROM posts WHERE id = 1"]}',
+                Host=f"{shop.site}.localhost",
+            )  # fmt: skip
+            pages.append((page.status, page.headers.get("retry-after", "") or page.text))
+
+    url = urllib.parse.urlsplit(postgres)._replace(path=f"/{name}").geturl()
+    visitor = threading.Thread(target=visit)
+    with psycopg.connect(url) as slow:
+        slow.execute(f"LOCK TABLE {MARKS}")  # the last that is written
+        moving = threading.Thread(
+            target=shop.clone, args=("--from", "staging", "--to", "production", "--yes")
+        )
+        visitor.start()
+        moving.start()
+        eventually(lambda: any(status == 503 for status, _ in pages), seconds=60, why="nobody gets a page")
+    moving.join(timeout=60)
+    eventually(lambda: pages[-1] == (200, '["new"]'), why=str(pages[-3:]))
+    over.set()
+    visitor.join(timeout=60)
+    seen = list(dict.fromkeys(pages))
+    assert [status for status, _ in seen] == [200, 503, 200] and int(seen[1][1]) > 0, seen
+
+
+def test_two_environments_with_one_database_are_refused(machine, tmp_path):
+    shop = live_shop(machine, tmp_path, "postgres")
+    masked = "printenv DATABASE_URL | rev"  # what is said plainly is not shown
+    url = shop.server.cli("run", shop.site, "--", "sh", "-c", masked).stdout.strip()[::-1]
+    assert url.startswith("postgresql://")
+    for one in (url, url.replace("127.0.0.1", "localhost")):
+        shop.server.cli("config", "set", shop.site, "--env", "staging", "--secret", f"DATABASE_URL={one}")
+        refused = shop.clone("--from", "production", "--to", "staging", check=False)
+        assert refused.returncode == 5 and "have the same database postgres" in refused.stderr, refused.stderr
+        assert "Give each one of its own, or move --files" in refused.stderr
+    assert shop.sql("production", "SELECT count(*) FROM posts") == ["3"]
+    shop.clone("--from", "production", "--to", "staging", "--files")
+    assert "uploads/logo.png" in shop.files("staging")
 
 
 def test_planted_links_lead_nowhere(machine, tmp_path):

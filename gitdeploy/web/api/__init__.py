@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from gitdeploy.web.api import (
     access,
     approvals,
@@ -27,8 +25,7 @@ from gitdeploy.web.api import (
     webhooks,
 )
 
-router = APIRouter(prefix="/v1")
-for noun in (
+NOUNS = (
     sites,
     domains,
     config,
@@ -49,5 +46,5 @@ for noun in (
     events,
     backups,
     server,
-):
-    router.include_router(noun.router)
+)
+ROUTES = [route for noun in NOUNS for route in noun.router.routes]

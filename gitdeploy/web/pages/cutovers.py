@@ -21,7 +21,7 @@ from gitdeploy.web.api.cutovers import Run, carried
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Seen, Sent, ThisSite
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _SHOWN = 20
 _PREVIEWS = 50  # that can be chosen
 

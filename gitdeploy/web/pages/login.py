@@ -10,7 +10,7 @@ from gitdeploy.service.login import Logins
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Form, Seen, Sent, Visit, visit
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _TITLE = "Let a command line in"
 
 

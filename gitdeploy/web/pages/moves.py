@@ -22,7 +22,7 @@ from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Form, Seen, Sent, ThisSite
 from gitdeploy.web.shapes.data import Compared
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _SHOWN = 20
 _ENVIRONMENTS = 50  # that can be chosen
 

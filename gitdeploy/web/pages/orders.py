@@ -37,7 +37,7 @@ from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import SENT, Form, Seen, Sent, ThisSite
 from gitdeploy.web.pages.releases import asked
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _KINDS: tuple[Literal["changed"], Literal["added"], Literal["removed"]] = ("changed", "added", "removed")
 _PATHS = 200
 _TITLES = {"promote": "Promote to {env}", "rollback": "Roll {env} back", "redeploy": "Build {target} again"}

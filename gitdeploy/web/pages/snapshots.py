@@ -20,7 +20,7 @@ from gitdeploy.web.api.snapshots import Restore, restored
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import SENT, Seen, Sent, ThisSite
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _SHOWN = 30
 _PREVIEWS = 50  # of the newest, that a snapshot may be restored into
 
