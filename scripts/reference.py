@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from gitdeploy.cli import main
 from gitdeploy.domain import setting_text
-from gitdeploy.web.api import router
+from gitdeploy.web.api import ROUTES
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 100
@@ -25,7 +25,8 @@ CLI = """\
 # Commands
 
 The same commands work on the server's own machine (over a socket of `GITDEPLOY_HOME`), from elsewhere
-(`GITDEPLOY_URL` and `GITDEPLOY_TOKEN`), and over SSH (`ssh git@host releases blog`). Facts go to standard output, as
+(`gitdeploy login URL` once, then `GITDEPLOY_URL`; or with `GITDEPLOY_TOKEN`), and over SSH
+(`ssh git@host releases blog`). Facts go to standard output, as
 one JSON document with `--json`; what is said meanwhile goes to standard error. [Refs and options](refs-and-options.md)
 says how to do most of it with git alone.
 
@@ -82,8 +83,9 @@ def walk(context: click.Context) -> Iterator[click.Context]:
     yield context
     command = context.command
     if isinstance(command, click.Group):
-        for name in sorted(command.commands):
-            below = command.commands[name]
+        for name in sorted(command.list_commands(context)):
+            below = command.get_command(context, name)
+            assert below is not None
             yield from walk(click.Context(below, info_name=name, parent=context, terminal_width=WIDTH))
 
 
@@ -99,7 +101,7 @@ def api_page() -> str:
 def api_routes() -> Iterator[tuple[str, str, str, str, str]]:
     """(tag, method, path, what it takes, first line of its docstring or else its name), in the order of the source."""
     app = FastAPI()
-    app.include_router(router)
+    app.router.routes += ROUTES
     schema = app.openapi()
     for path, methods in schema["paths"].items():
         for method, route in methods.items():

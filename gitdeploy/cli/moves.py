@@ -5,7 +5,7 @@ import sys
 import click
 
 from gitdeploy.cli import screen
-from gitdeploy.cli.asking import Settings, as_json, settings, site
+from gitdeploy.cli.asking import Settings, as_json, rehearsing, settings, site
 
 
 @click.command()
@@ -25,24 +25,25 @@ from gitdeploy.cli.asking import Settings, as_json, settings, site
 @click.option("--overwrite", is_flag=True, help="Also what production has changed itself since.")
 @click.option("--reason", default="", help="Why; kept with the move.")
 @click.option("--dry-run", is_flag=True, help="Say what would be added, changed and removed; change nothing.")
+@rehearsing
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @as_json
 @settings
 def clone(
     asked: Settings, site: str, source: str, target: str, database: bool, files: bool, only: tuple[str, ...],
-    overwrite: bool, reason: str, dry_run: bool, yes: bool, as_json: bool,
+    overwrite: bool, reason: str, dry_run: bool, rehearse: bool, rehearsal: str, yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Move content of one environment of SITE into another: production's to staging, or staging's into production.
 
     What [content] never names does not move. Into anything but a preview a proven snapshot is taken first.
     """
-    if not yes and not dry_run and not as_json and sys.stdin.isatty():
+    if not (yes or dry_run or rehearse or as_json) and sys.stdin.isatty():
         click.confirm(f"Change the content of {target} of {site}?", abort=True, err=True)
         yes = True
     body = {
         "from": source, "to": target, "database": database, "files": files, "overwrite": overwrite,
         "only": [part.strip() for one in only for part in one.split(",") if part.strip()],
-        "confirm": yes, "reason": reason, "dry_run": dry_run,
+        "confirm": yes, "reason": reason, "dry_run": dry_run, "rehearse": rehearse, "rehearsal": rehearsal,
     }  # fmt: skip
     found = asked.client.follow(f"/sites/{site}/clone", body, screen.prose)
     if as_json:

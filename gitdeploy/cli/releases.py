@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from gitdeploy.cli import picture_book, screen
+from gitdeploy.cli import screen
 from gitdeploy.cli.asking import Settings, as_json, env, rehearsing, settings, site, utc
 
 
@@ -130,6 +130,8 @@ def diff(asked: Settings, site: str, target: str, env: str, pictures: Path | Non
     """What going live with TARGET (default: the newest build) would change."""
     found = asked.client.get(f"/sites/{site}/diff", target=target, env=env)
     if pictures is not None:
+        from gitdeploy.cli import picture_book
+
         found["pictures"] = picture_book.take(asked.client, site, found["build"], env, pictures)
     if as_json:
         screen.facts(found)

@@ -46,7 +46,8 @@ def listing(asked: Settings, site: str, env: str, as_json: bool) -> None:
     rows = [
         (one["snapshot"], one["env"], screen.when(one["created_at"]), one["cause"], one["release"],
          sum(of["rows"] for of in one["database"].values()), one["files"], one["bytes"],
-         "proven" if one["verified"] else "not proven", "copied" if one["copied"] else "", one["label"])
+         "proven" if one["verified"] else "damaged" if one["flaw"] else "not proven",
+         "copied" if one["copied"] else "", one["label"])
         for one in found
     ]  # fmt: skip
     head = (
@@ -167,7 +168,8 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     if found["newer"]:
         click.echo(f"{found['newer']} files are newer than the databases", err=True)
     proof = found["verified"]
-    click.echo(f"{proof['how']} {screen.when(proof['at'])}" if proof else "not proven yet", err=True)
+    waits = found["flaw"] or "not proven yet"
+    click.echo(f"{proof['how']} {screen.when(proof['at'])}" if proof else waits, err=True)
     if copy := found["copied"]:
         click.echo(f"copied to {copy['to']} {screen.when(copy['at'])}", err=True)
 

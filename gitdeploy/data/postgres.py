@@ -63,7 +63,7 @@ class Postgres:
         return postgres_content.settle(url, mark)
 
     def create(self, admin: str, name: str, password: str) -> str:
-        with connect(admin) as connection:
+        with told(), connect(admin) as connection:
             role, known = sql.Identifier(name), _knows(connection, "pg_roles", "rolname", name)
             verb = sql.SQL("ALTER ROLE" if known else "CREATE ROLE")
             connection.execute(sql.SQL("{} {} LOGIN PASSWORD {}").format(verb, role, sql.Literal(password)))
@@ -73,7 +73,7 @@ class Postgres:
 
     def remove(self, admin: str, url: str, suffix: str = "") -> None:
         name = parse(url).name
-        with connect(admin) as connection:
+        with told(), connect(admin) as connection:
             _drop(connection, name + suffix)
             if not suffix:
                 for beside in _beside(connection, name):
@@ -82,14 +82,14 @@ class Postgres:
 
     def beside(self, admin: str, url: str, suffix: str) -> str:
         made = parse(url).of(parse(url).name + suffix)
-        with connect(admin) as connection:
+        with told(), connect(admin) as connection:
             _drop(connection, made.name)
             self._make(connection, made.name, made.user)
         return str(made)
 
     def swap(self, admin: str, url: str, new: str, old: str) -> None:
         name = parse(url).name
-        with connect(admin) as connection:
+        with told(), connect(admin) as connection:
             there = {one for one in (name, name + new, name + old) if _is_there(connection, one)}
             if name + new not in there:
                 if {name, name + old} <= there:
@@ -104,13 +104,13 @@ class Postgres:
     def put_back(self, admin: str, url: str, new: str, old: str) -> None:
         if self.exists(admin, url, old):
             self.swap(admin, url, old, new)
-        with connect(admin) as connection:  # who was killed may have left either of them closed
+        with told(), connect(admin) as connection:  # who was killed may have left either of them closed
             for one in (parse(url).name, parse(url).name + new):
                 if _is_there(connection, one):
                     _let_in(connection, one)
 
     def exists(self, admin: str, url: str, suffix: str = "") -> bool:
-        with connect(admin) as connection:
+        with told(), connect(admin) as connection:
             return _is_there(connection, parse(url).name + suffix)
 
     def _make(self, connection: Connection, name: str, owner: str) -> None:

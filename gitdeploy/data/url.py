@@ -13,6 +13,8 @@ ENGINES = {
     "mysql": "mariadb", "mariadb": "mariadb",
     "sqlite": "sqlite",
 }  # fmt: skip
+_PORTS = {"postgres": 5432, "mariadb": 3306}
+_HERE = ("", "localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,18 @@ class Url:
 
     def option(self, name: str) -> str:
         return dict(self.more).get(name, "")
+
+    @property
+    def server(self) -> tuple[str, str, int]:
+        """Engine, host and port: the same for whoever opens a database of one server."""
+        host = "127.0.0.1" if self.host in _HERE else self.host.lower()
+        return self.engine, host, self.port or _PORTS.get(self.engine, 0)
+
+    def is_of_the_same(self, other: Url) -> bool:
+        """Whether both lead to one database."""
+        if self.engine == other.engine == "sqlite":
+            return self.path.resolve() == other.path.resolve()
+        return (self.server, self.name) == (other.server, other.name)
 
     def __str__(self) -> str:
         if self.engine == "sqlite":

@@ -15,6 +15,10 @@ DATA = "GITDEPLOY_DATA"
 """The variable that names the folder of an environment that stays from release to release."""
 RELEASE = "release"
 """The command that is run once before a release goes live; it is no program that stays."""
+DOWN = "down"
+"""The command by which what is live takes its databases back to the shape that an older release knows; it is run in a
+rollback and is no program that stays.
+"""
 CONSOLE = "console"
 """What `gitdeploy console` runs when it is not told what; it is no program that stays either."""
 
@@ -63,7 +67,8 @@ class AppSpec:
         """From `[processes]` as settings are signed. Raises Invalid when nothing is left to run."""
         programs = {name: Program(**said) for name, said in processes.items()}
         release = programs.pop(RELEASE, Program(""))
-        programs.pop(CONSOLE, None)
+        for name in (DOWN, CONSOLE):
+            programs.pop(name, None)
         if not programs:
             raise Invalid("The app has no program that stays.", 'Name one: [processes] web = "…"')
         return cls(programs, dict(environment), release.command, tuple(secrets))

@@ -64,10 +64,10 @@ class Facts:
 class Snapshot:
     """A row of the ledger. `artifact` is the digest of what is stored; `number` counts per site; `release` the
     number of the one that was live; `databases` the JSON of `Facts` by database; `verified` the JSON of `{at, how,
-    rows, seconds}`, empty until it was restored and compared; `copied` that of `{at, to, bytes, objects, seconds}`,
-    empty until it lies in another place too. `cause` is who or what wanted it: `asked`, `scheduled`, or the verb that
-    it was taken before. `newer` files were written after the instant of its databases. Times are UTC ISO 8601, sizes
-    bytes.
+    rows, seconds}`, empty until it was restored and compared, and `flaw` why that failed; `copied` that of `{at, to,
+    bytes, objects, seconds}`, empty until it lies in another place too. `cause` is who or what wanted it: `asked`,
+    `scheduled`, or the verb that it was taken before. `newer` files were written after the instant of its databases.
+    Times are UTC ISO 8601, sizes bytes.
     """
 
     id: str
@@ -89,6 +89,7 @@ class Snapshot:
     copied: str = ""
     expires_at: str | None = None
     newer: int = 0
+    flaw: str = ""
 
     @property
     def name(self) -> str:

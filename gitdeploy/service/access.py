@@ -196,6 +196,14 @@ def revoke_token(ctx: Context, actor: Actor, id: str) -> Token:
         return ctx.ledger.tokens.change(found, revoked_at=clock.now())
 
 
+def revoke_own(ctx: Context, secret: str) -> Token:
+    """Let the token with this secret count no more, because whoever holds it says so. Raises Refused as `by_token`."""
+    found = token(ctx, secret)
+    with ctx.ledger.atomic():
+        ctx.event("token.revoked", actor=found.actor, subject=found.id)
+        return ctx.ledger.tokens.change(found, revoked_at=clock.now())
+
+
 def add_key(
     ctx: Context, actor: Actor, name: str, line: str, *, sites: Sequence[str] = (), role: str = ""
 ) -> Key:

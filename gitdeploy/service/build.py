@@ -25,7 +25,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.errors import Failed, GitdeployError, NotFound
 from gitdeploy.git import export
 from gitdeploy.git.repository import CommitInfo
-from gitdeploy.service import config, policy, publishing, retention, serving
+from gitdeploy.service import config, policy, publishing, retention, serving, trace
 from gitdeploy.service.context import Context
 from gitdeploy.service.queue import Job, Leash, Stopped
 from gitdeploy.service.teller import Teller
@@ -310,7 +310,7 @@ def _row(wanted: Wanted, work: Work) -> Build:
     return Build(
         id=ids.new("bld"), site=wanted.site.name, commit=wanted.commit.id, tree=wanted.commit.tree, ref=wanted.ref,
         state="queued", actor=wanted.actor, created_at=clock.now(), key=work.key, recipe=json.dumps(recipe),
-        subject=wanted.commit.subject,
+        subject=wanted.commit.subject, push=trace.current() or None,
     )  # fmt: skip
 
 

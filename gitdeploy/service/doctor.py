@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from typing_extensions import TypedDict
@@ -16,23 +15,14 @@ from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.apps import driver as apps
 from gitdeploy.runtime.apps import unit
 from gitdeploy.runtime.edge import driver
-from gitdeploy.service import slot
+from gitdeploy.service import doctor_data, slot
 from gitdeploy.service.context import Context
+from gitdeploy.service.finding import Finding
 from gitdeploy.service.journal import live_release, unsettled
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import certificates
 
 _SOON = 21  # days before the end of a certificate
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`level` is ok, note, warning or problem."""
-
-    name: str
-    level: str
-    said: str
-    hint: str = ""
 
 
 def examine(ctx: Context) -> list[Finding]:
@@ -49,7 +39,9 @@ def examine(ctx: Context) -> list[Finding]:
         _certificates,
         _hooks,
         _switches,
+        doctor_data.backups,
         _webhooks,
+        doctor_data.snapshots,
         _apps,
         _live,
     ):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Successor:
     layout: Path
     check: Check
     started: bool
+    held: list[Held]
 
     def become_healthy(self, teller: Teller) -> None:
         """With all programs, on what is there now. Raises Failed."""
@@ -64,8 +65,11 @@ def prepare(
     brings: Exchange,
     live: Release | None,
     teller: Teller,
+    *,
+    late: bool = False,
 ) -> tuple[Release, Successor | None]:
-    """Do beforehand what can be done. Returns the release with what its databases will look like; None for files.
+    """Do beforehand what can be done. Returns the release with what its databases will look like, unless that comes
+    `late`; None for files.
 
     Code that is live already is started on today's databases, and asked nothing: so it holds no connection that
     the exchange would cut. Other code may not bear them, and is only laid out. Workers wait, as what they would
@@ -74,18 +78,18 @@ def prepare(
     if not proven.is_app:
         return slot.make_ready(ctx, env, release, proven, teller), None
     held = slot.databases(ctx, env, release, proven.settings)
-    shapes = database.shapes(_as_it_will_be(held, brings))
-    release = database.remember(ctx, release, shapes, shapes)
+    if not late:
+        release = _remember(ctx, release, held, brings)
     spec = slot.spec_of(ctx, env, release, proven, held)
     layout = slot.lay_out(ctx, env, release, proven, spec)
     check = slot.health_check(ctx, env, proven.settings)
     app = slot.app_of(ctx, env, release)
-    started = not brings.databases or (live is not None and live.artifact == release.artifact)
+    started = not late and (not brings.databases or (live is not None and live.artifact == release.artifact))
     if started:
         driver.start(app, spec.scaled({name: 0 for name in spec.programs if name != WEB}), layout)
         if spec.counts.get(WEB):
             driver.wait_healthy(app, Check(path="", timeout=check.timeout) if brings.databases else check)
-    return release, Successor(app, spec, layout, check, started)
+    return release, Successor(app, spec, layout, check, started, held)
 
 
 def exchange(
@@ -96,12 +100,19 @@ def exchange(
     successor: Successor | None,
     brings: Exchange,
     teller: Teller,
+    late: Callable[[], None] | None = None,
 ) -> Release:
-    """The moment itself. Raises what failed; then the databases are as they were, unless the log says otherwise."""
+    """The moment itself; `late` is called in the pause, before anything changes places. Raises what failed; then the
+    databases are as they were, unless the log says otherwise.
+    """
     place = Place(ctx.home, env.site, env.folder)
     _end_others(ctx, env, record)
     with pause(ctx, env, teller, rests=True) as waiting:
         try:
+            if late is not None:
+                late()
+                if successor is not None:
+                    release = _remember(ctx, release, successor.held, brings)
             brings.swap()
             if successor is not None:
                 successor.become_healthy(teller)
@@ -114,6 +125,11 @@ def exchange(
 
 
 # Private
+
+
+def _remember(ctx: Context, release: Release, held: list[Held], brings: Exchange) -> Release:
+    shapes = database.shapes(_as_it_will_be(held, brings))
+    return database.remember(ctx, release, shapes, shapes)
 
 
 def _as_it_will_be(held: list[Held], brings: Exchange) -> list[Held]:

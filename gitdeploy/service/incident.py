@@ -18,6 +18,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 
 from gitdeploy import resources
 from gitdeploy.domain.incident import GATE, LONGEST, ROBOT, Incident, check_boxes, plain, refers
+from gitdeploy.domain.length import at_most
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.refs import Update
 from gitdeploy.domain.release import FORWARD, Release, goes_back
@@ -120,8 +121,7 @@ def edit(
     check_boxes(ticks)
     if text is not None and not text.strip():
         raise Invalid("The text is empty, so the incident is left as it is.", "Write it, then save.")
-    if text is not None and len(text) > LONGEST:
-        raise Invalid(f"The text has {len(text)} characters.", f"At most {LONGEST} are kept.")
+    at_most(LONGEST, "The text", text or "")
     with ctx.ledger.atomic():
         expect()
         found = find(ctx, actor, site, number)

@@ -18,11 +18,11 @@ from gitdeploy.domain.switch import OPEN, RETIRING, SwitchRecord
 from gitdeploy.errors import Failed, GitdeployError
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import exchange, policy
+from gitdeploy.service import base, exchange, policy
 from gitdeploy.service.context import Context
 from gitdeploy.service.exchange import Exchange
 from gitdeploy.service.teller import Teller
-from gitdeploy.store import clock, ids
+from gitdeploy.store import clock, durable, ids
 
 log = logging.getLogger("gitdeploy.journal")
 
@@ -119,6 +119,7 @@ def _settle(ctx: Context, record: SwitchRecord, release: Release | None) -> str:
 
 
 def _record(ctx: Context, release: Release, record: SwitchRecord, env: Environment) -> Release:
+    _say_what_production_held(ctx, release, record)
     now = clock.now()
     decides = env.name == PRODUCTION and release.kind != "rollback"
     text = policy.text(ctx.repository(release.site), release.commit) if decides else ""
@@ -148,9 +149,28 @@ def _record(ctx: Context, release: Release, record: SwitchRecord, env: Environme
     return live
 
 
+def _say_what_production_held(ctx: Context, release: Release, record: SwitchRecord) -> None:
+    """What others were made of goes back with production's data. Done again when it is not known whether it was: before
+    the release is written down nothing else moves content. Raises Failed.
+    """
+    brought = exchange.opened(ctx, record)
+    if brought is None or not brought.filled or release.env != PRODUCTION:
+        return
+    number = int(brought.filled.removeprefix("s"))
+    taken = ctx.ledger.snapshots.one(site=release.site, number=number)
+    try:
+        if taken is not None and taken.env == PRODUCTION:
+            base.go_back(ctx, release.site, taken.created_at, record.created_at)
+        else:
+            base.forget(ctx, release.site, record.created_at)
+    except OSError as error:
+        raise durable.said(error, ctx.home.sites / release.site) from error
+
+
 def _tell_restored(ctx: Context, live: Release, record: SwitchRecord) -> None:
-    """Other data came with the release: what waits for a restore or for the end of a job learns of it."""
-    if (brought := exchange.opened(ctx, record)) is None:
+    """Other data came out of a snapshot: what waits for a restore or for the end of a job learns of it."""
+    brought = exchange.opened(ctx, record)
+    if brought is None or not brought.filled:
         return
     kind = "project" if live.env == PRODUCTION else "preview"
     told = {"target_kind": kind, "snapshot": brought.filled, "release": live.name, "reason": live.reason}

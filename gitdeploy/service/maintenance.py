@@ -9,6 +9,7 @@ from functools import partial
 
 from gitdeploy.errors import GitdeployError
 from gitdeploy.service import (
+    backup,
     cron,
     doctor,
     due,
@@ -37,6 +38,7 @@ EVERY = {
     "proofs": 5.0,
     "webhooks": 0.5,
     "copies": 5.0,
+    "backups": 60.0,
     "patrol": 900.0,
     "collection": 3600.0,
 }
@@ -53,9 +55,10 @@ def run(ctx: Context, ending: threading.Event, ensure_edge: Callable[[], object]
         "watch": partial(watch.Watch().look, ctx),
         "branches": lambda: reconcile.again(ctx),
         "replaced data": lambda: restore.retire(ctx),
-        "proofs": partial(snapshot.Prover().look, ctx),
+        "proofs": lambda: snapshot.prove_waiting(ctx),
         "webhooks": partial(postman.Postman().look, ctx),
         "copies": partial(snapshot_copy.Copier().look, ctx),
+        "backups": partial(backup.Keeper().look, ctx),
         "patrol": lambda: _patrol(ctx),
         "collection": lambda: retention.collect(ctx, Teller()),
     }

@@ -9,7 +9,7 @@ from gitdeploy.domain.release import Release
 from gitdeploy.domain.schema import Change
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.errors import Refused
-from gitdeploy.service import database, snapshot
+from gitdeploy.service import database, down_migration, snapshot
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import Held
 from gitdeploy.service.teller import Teller
@@ -29,10 +29,16 @@ def refuse_across(ctx: Context, env: Environment, goal: Release, *, forced: bool
         if change.verdict == "destructive" and not forced:
             raise Refused(
                 f"{goal.name} would not find its database as it left it: {change.destructive[0]}.",
-                _plan(ctx, env, goal, next(one for one in held if one.name == name)),
+                _plan(ctx, env, live, goal, next(one for one in held if one.name == name)),
             )
         if change.verdict != "same":
             teller.detail(said)
+
+
+def crossed(ctx: Context, env: Environment, goal: Release) -> bool:
+    """Whether the code of `goal` would miss something in today's databases."""
+    _, held = snapshot.kept(ctx, env)
+    return any(one.verdict == "destructive" for one in database.since(ctx, goal, held).values())
 
 
 def way_back(ctx: Context, env: Environment, goal: Release) -> Snapshot | None:
@@ -48,12 +54,16 @@ def _list(change: Change) -> str:
     return ", ".join(found[:_NAMED]) + more
 
 
-def _plan(ctx: Context, env: Environment, goal: Release, held: Held) -> str:
+def _plan(ctx: Context, env: Environment, live: Release, goal: Release, held: Held) -> str:
     option = "" if env.name == "production" else f"-o env={env.name} "
-    force = f"git push {option}-o force-schema -o reason=… managed HEAD:rollback/{goal.name}"
+    order = f"managed HEAD:rollback/{goal.name}"
+    declared = down_migration.declared(ctx, live, goal)
     steps = [
-        f"Migrate down with the live code, tried in a preview first; or take the code alone: {force}",
-        "With -o rehearse as well, the code is only tried, on a copy of today's data.",
+        f"Migrate down with `{declared.command}`, on a copy first: git push {option}-o rehearse {order}"
+        if declared
+        else f"{live.name} declares no way to migrate down ([processes] down in gitdeploy.toml).",
+        f"Take the code alone: git push {option}-o force-schema -o reason=… {order}",
+        "With -o rehearse as well, it is only tried, on a copy of today's data.",
     ]
     taken = _before(ctx, env, goal, held.name)
     if taken is not None:

@@ -27,7 +27,17 @@ from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.errors import Busy, Failed, GitdeployError, Invalid, NotFound, Refused
 from gitdeploy.runtime.apps.driver import app_user
-from gitdeploy.service import base, freeze, history, move_course, move_end, move_journal, restore, snapshot
+from gitdeploy.service import (
+    base,
+    freeze,
+    history,
+    move_course,
+    move_end,
+    move_journal,
+    move_rehearsal,
+    restore,
+    snapshot,
+)
 from gitdeploy.service.context import Context
 from gitdeploy.service.move_course import Course
 from gitdeploy.service.move_end import Source
@@ -94,16 +104,20 @@ def compare(ctx: Context, ask: Ask, source: Source, chosen: Chosen) -> Report:
 
 
 def clone(ctx: Context, ask: Ask, source: Source, chosen: Chosen) -> Move:
-    """Move content into the environment that is asked for. Raises Refused for conflicts, unless they are to be
-    overwritten; when it fails nothing has changed, or it says otherwise.
+    """Move content into the environment that is asked for, or rehearse that. Raises Refused for conflicts, unless they
+    are to be overwritten; when it fails nothing has changed, or it says otherwise.
     """
-    if not ask.override_freeze:
+    if not (ask.override_freeze or ask.rehearse):
         freeze.refuse(ctx, history.environment_of(ctx, ask.site, ask.env))
     with (
         _target(ctx, ask, source) as target,
-        restore.restoring(ctx, target),
+        contextlib.nullcontext() if ask.rehearse else restore.restoring(ctx, target),
         _course(ctx, ask, source, target, chosen) as course,
     ):
+        if ask.rehearse:
+            _refuse_conflicts(course, _look(course))
+            move_rehearsal.run(ctx, ask, source, course)
+        move_rehearsal.require(ctx, ask, source, course)
         if course.careful:
             _refuse_conflicts(course, _look(course))
         move = move_journal.begin(ctx, source.name, target, ask.actor, ask.reason, course.chosen)
@@ -156,6 +170,7 @@ class _Carrier:
             last = self.course.files()
             report = self.course.report(tables, last)
             _refuse_conflicts(self.course, report)
+            move_rehearsal.require(self.ctx, ask, self.source, self.course)
             staging.take(self.course.source.data, last.change.coming, last.held)
             if kept:
                 (folder / "base").mkdir(exist_ok=True)
@@ -174,7 +189,7 @@ class _Carrier:
         lane = self.ctx.lanes.of(target.site, target.name)
         with (
             lane.switch.hold(f"{ask.actor}'s clone of {self.move.source}", ask.teller, ask.gone),
-            pause(self.ctx, target, ask.teller, turns_away=False),
+            pause(self.ctx, target, ask.teller),
         ):
             self.course.rows(self.move.id, remember=folder / "base" if kept else None, ready=ready)
             return move_journal.settle(self.ctx, self.move)
@@ -231,7 +246,8 @@ def _refuse_conflicts(course: Course, report: Report) -> None:
         more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
         raise Refused(
             f"{course.target.name} has changed these too: {', '.join(found[:NAMED])}{more}.",
-            f"See what they hold, then take those of {course.source.name} with --overwrite, or -o overwrite.",
+            f"See what they hold. To take those of {course.source.name} all the same: --overwrite, -o overwrite, "
+            "or the box that says so.",
         )
 
 

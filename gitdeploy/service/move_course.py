@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gitdeploy.data import content_files, files
 from gitdeploy.data.content_side import Wish
+from gitdeploy.data.url import parse
 from gitdeploy.domain import content, database
 from gitdeploy.domain.content import Rewriting, RowChange, Selection
 from gitdeploy.domain.file_change import FileChange, compare, in_the_way
@@ -165,7 +166,7 @@ def _tables(source: End, target: End) -> dict[str, Mapping[str, Table]]:
     for one in source.held:
         for other in target.held:
             if one.name == other.name:
-                if one.url == other.url:
+                if parse(one.url).is_of_the_same(parse(other.url)):
                     raise Refused(
                         f"{source.name} and {target.name} have the same database {one.name}.",
                         "Give each one of its own, or move --files.",

@@ -31,6 +31,7 @@ from gitdeploy.service import (
     move,
     release,
     restore,
+    rollback,
     schedule,
     snapshot,
 )
@@ -44,7 +45,7 @@ _OF_DEVELOPERS = ("cancel", "snapshot", "restore", "clone", "cutover", "approve"
 """What these may do where is decided by the verb itself."""
 _STOPPED = ("promote", "redeploy", "restore", "clone", "cutover")
 """What a freeze stops."""
-_REHEARSED = ("promote", "redeploy", "rollback", "restore", "cutover")
+_REHEARSED = ("promote", "redeploy", "rollback", "restore", "clone", "cutover")
 
 
 def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, options: Options) -> None:
@@ -85,7 +86,9 @@ def allow(ctx: Context, actor: Actor, site: Site, verb: str, target: str, option
             freeze.allow(ctx, actor, site, env.name, options)
         case "clone":
             _, into = move.between(ctx, site, target)
-            move.allow(actor, site, into, confirmed=bool(options.reason), dry_run=options.dry_run)
+            move.allow(
+                actor, site, into, confirmed=bool(options.reason), dry_run=options.dry_run or options.rehearse
+            )
             freeze.allow(ctx, actor, site, into.name, options)
         case "rollback" | "promote" | "redeploy":
             targets.parse(target)
@@ -119,7 +122,7 @@ def carry_out(
     )  # fmt: skip
     match verb:
         case "rollback":
-            made = release.rollback(ctx, ask, targets.parse(target))
+            made = rollback.rollback(ctx, ask, targets.parse(target))
         case "promote":
             made = release.promote(ctx, ask, targets.parse(target))
         case "redeploy":

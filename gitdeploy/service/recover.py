@@ -4,6 +4,7 @@
     the store        every envelope is a build: who built what from which commit
     sites/…/current  what each environment serves at this moment
     live/, domains/  the domains of its own
+    snapshots/       what is known of every snapshot, signed; its bytes are in the store
 
 What only the ledger knew is gone: people, their tokens and keys, failed builds, the old audit log.
 """
@@ -28,14 +29,14 @@ from gitdeploy.git.repository import Repository
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import build as builds
 from gitdeploy.service import domain as domains
-from gitdeploy.service import policy
+from gitdeploy.service import policy, snapshot_record
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock, ids
 
 
 def recover(ctx: Context, teller: Teller) -> dict[str, int]:
-    """Fill an empty ledger; returns how many `{sites, builds, releases, environments}` were found."""
+    """Fill an empty ledger; returns how many `{sites, builds, releases, environments, snapshots}` were found."""
     statements = list(_statements(ctx))
     for repository in sorted(ctx.home.repos.glob("*.git")):
         name = SiteName.parse(repository.stem)
@@ -49,12 +50,13 @@ def recover(ctx: Context, teller: Teller) -> dict[str, int]:
             _policy(ctx, site, releases)
             domains.recover(ctx, name)
             _marks(ctx, site)
+            snapshot_record.recover(ctx, site, teller)
             for ref, commit in ctx.repository(name).refs("refs/heads/").items():
                 ctx.acted_on(name, ref, commit)
         teller.step(f"{name}: {len(releases)} releases")
     ctx.event("ledger.recovered", actor="recover")
     teller.detail("people, tokens and keys were only in the ledger: grant and make them anew")
-    counts = ("sites", "builds", "releases", "environments")
+    counts = ("sites", "builds", "releases", "environments", "snapshots")
     return {name: len(getattr(ctx.ledger, name).where()) for name in counts}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,10 +24,22 @@ from gitdeploy.service.teller import Teller
 
 
 @dataclass(frozen=True)
+class Act:
+    """A `step` of its own: `run` is given the number of the data folder and the databases. `waits` are those of all
+    steps that visitors wait for.
+    """
+
+    step: str
+    run: Callable[[int, Sequence[Held]], None]
+    waits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Play:
     """What is rehearsed. `taken` fills the copies; `build` is started on them, with its release command if it
-    `migrates`. With `swaps` databases will change places, so the pause is measured too. `before` are the facts of
-    today's databases, against which is said what changes; `more` is found already.
+    `migrates`. With `swaps` databases will change places, so the pause is measured too. `act` does something else to
+    the copies before. `before` are the facts of today's databases, against which is said what changes; `took` says
+    how long what went before took; `more` is what is found besides.
     """
 
     env: Environment
@@ -40,14 +52,16 @@ class Play:
     taken: Snapshot | None
     migrates: bool = False
     swaps: bool = False
+    act: Act | None = None
     before: Mapping[str, Facts] = field(default_factory=dict)
+    took: Mapping[str, float] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def rehearse(ctx: Context, play: Play, live: Release, teller: Teller) -> Rehearsal:
     """Run it on copies and write down how that went. Call it holding the lane's `data`. Raises what it failed with."""
     env, started = play.env, time.monotonic()
-    seconds: dict[str, float] = {}
+    seconds = dict(play.took)
     try:
         found, pause = _play(ctx, play, live, seconds, teller)
     except GitdeployError as error:
@@ -86,7 +100,8 @@ def _play(
         teller.detail(said)
         return {"health": said}, 0.0
     like = dataclasses.replace(live, config=play.config)
-    held = slot.databases(ctx, env, like, proven.settings)
+    settings = serving.settings(ctx, live) if play.act else proven.settings
+    held = slot.databases(ctx, env, like, settings)
     with beside.prepared(ctx, env, live.data, held) as room:
         copies = room.copies()
         if play.taken is not None:
@@ -98,6 +113,9 @@ def _play(
         inside = [one.in_folder(folder) for one in held if not one.server]
         order = [one.name for one in held]
         given = sorted([*copies, *inside], key=lambda one: order.index(one.name))
+        if play.act is not None:
+            with _timed(seconds, play.act.step):
+                play.act.run(room.data, given)
         tried = trial.try_out(ctx, env, like, proven, given, migrates=play.migrates, teller=teller)
         if play.migrates:
             seconds["release command"] = round(tried.release_command, 2)
@@ -107,6 +125,8 @@ def _play(
         if play.swaps and copies and (swap := room.swap_copies()) is not None:
             seconds["exchange"] = round(swap, 3)
             pause = swap + (tried.again if play.build.artifact == live.artifact else tried.start)
+        if play.act is not None:
+            pause = sum(seconds.get(step, 0.0) for step in play.act.waits)
         return {"health": tried.health, "databases": _compared(play.before, after)}, pause
 
 

@@ -1,4 +1,4 @@
-"""Releases: deployed by a push, promoted, rolled back, redeployed. `history` is where they are looked up."""
+"""Releases: deployed by a push, promoted, redeployed. `rollback` is beside; `history` is where they are looked up."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from gitdeploy.domain import diff as diff_rules
 from gitdeploy.domain.build import Build
-from gitdeploy.domain.config import Config, ConfigVersion, difference
+from gitdeploy.domain.config import Config, ConfigVersion
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.options import Options
@@ -26,7 +25,6 @@ from gitdeploy.service import (
     bad_commits,
     diff,
     history,
-    migration,
     release_rehearsal,
     serving,
     slot,
@@ -35,6 +33,7 @@ from gitdeploy.service import build as builds
 from gitdeploy.service import config as configs
 from gitdeploy.service import environment as environments
 from gitdeploy.service.context import Context
+from gitdeploy.service.down_migration import Down
 from gitdeploy.service.exchange import Exchange
 from gitdeploy.service.expectation import Expect, anything
 from gitdeploy.service.journal import live_release
@@ -120,7 +119,7 @@ def deploy(
                 ctx, site, env_name, commit.id, resume=options.resume, actor=actor.name, at_once=True
             )
 
-        return _go_live(
+        return go_live(
             ctx, ask, env, made, commit, "promote" if made.reused else "deploy", moves=(update, *also),
             still=still,
         )  # fmt: skip
@@ -132,8 +131,8 @@ def promote(ctx: Context, ask: Ask, target: Target) -> Release:
     commit, found = history.named(ctx, ask.site, env.name, target)
     _headline(ask, commit)
     bad_commits.say(ctx, ask.site, env.name, commit.id, ask.teller)
-    made = builds.Made(found, reused=True) if found else builds.ensure(ctx, _wanted(ask, commit, env))
-    return _go_live(ctx, ask, env, made, commit, "promote")
+    made = builds.Made(found, reused=True) if found else builds.ensure(ctx, wanted(ask, commit, env))
+    return go_live(ctx, ask, env, made, commit, "promote")
 
 
 def redeploy(ctx: Context, ask: Ask, target: Target) -> Release:
@@ -141,35 +140,66 @@ def redeploy(ctx: Context, ask: Ask, target: Target) -> Release:
     env = history.environment_of(ctx, ask.site, ask.env)
     commit, _ = history.named(ctx, ask.site, env.name, target)
     _headline(ask, commit)
-    made = builds.ensure(ctx, dataclasses.replace(_wanted(ask, commit, env), afresh=True))
-    return _go_live(ctx, ask, env, made, commit, "redeploy")
+    made = builds.ensure(ctx, dataclasses.replace(wanted(ask, commit, env), afresh=True))
+    return go_live(ctx, ask, env, made, commit, "redeploy")
 
 
-def rollback(ctx: Context, ask: Ask, target: Target) -> Release:
-    """Back (or forward again) to a release that served before: the same proof and switch as any other."""
-    env = history.environment_of(ctx, ask.site, ask.env)
-    goal = history.find(ctx, ask.site, env.name, target)
-    ask.teller.step(
-        f"rollback of {_place(ask)} to {goal.name}: {goal.commit[:7]} {goal.subject!r} by {ask.actor}"
-    )
-    found = ctx.ledger.builds.get(goal.build)
-    commit = ctx.repository(ask.site.name).commit(goal.commit) if found is None else None
-    if found is not None and not serving.stored(ctx, found):
-        ask.teller.detail(f"the files of {goal.name} are no longer stored: building {goal.commit[:7]} again")
-        commit = ctx.repository(ask.site.name).commit(goal.commit)
+def go_live(
+    ctx: Context,
+    ask: Ask,
+    env: Environment,
+    made: builds.Made,
+    commit: CommitInfo | None,
+    kind: str,
+    *,
+    goal: Release | None = None,
+    config: int | None = None,
+    moves: tuple[Update, ...] = (),
+    still: Callable[[], None] = lambda: None,
+    brings: Exchange | None = None,
+    down: Down | None = None,
+    late: Callable[[], None] | None = None,
+) -> Release:
+    """What every order comes to: all that may speak against it, then the switch. `down` was to be rehearsed; `brings`
+    and `late` are as for `Plan`.
+    """
+    live = live_release(ctx, ask.site.name, env.name)
+    serving.say_artifact(ctx, made.build, made.reused, ask.teller)
+    serving.say_difference(ctx, live, made.build, ask.teller)
+    if ask.dry_run:
+        diff.say(ctx, env, live, made.build, ask.teller)
+        serving.prove(ctx, made.build, live, made.fresh)
+        if commit is not None:
+            _ask_or_say(ctx, ask, env, kind, made.build, commit)
+        raise DryRun(DRY_RUN)
+    number = slot.config_number(ctx, env) if config is None else config
+    candidate = Candidate(env, made.build, kind, number, down)
+    if ask.rehearse:
+        release_rehearsal.run(ctx, candidate, ask.actor, ask.teller)
+    if brings is None or down is not None:
+        release_rehearsal.require(ctx, candidate, ask.rehearsal)
     if commit is not None:
-        made = builds.ensure(ctx, _wanted(ask, commit, env))
-    else:
-        assert found is not None
-        made = builds.Made(found, reused=True)
-    config = goal.config if ask.config == "then" else None
-    _say_config(ctx, ask, env, goal)
-    migration.refuse_across(ctx, env, goal, forced=ask.force_schema, teller=ask.teller)
+        approval.require(ctx, env, kind, made.build, commit.id, ask.actor)
+    if ask.gone():
+        raise Failed(f"The push was canceled: {HUNG_UP}.")
 
-    def still() -> None:
-        migration.refuse_across(ctx, env, goal, forced=ask.force_schema, teller=Teller())
+    def still_so() -> None:
+        still()
+        if brings is None or down is not None:
+            release_rehearsal.require(ctx, candidate, ask.rehearsal)
+        if commit is not None:
+            approval.require(ctx, env, kind, made.build, commit.id, ask.actor)
 
-    return _go_live(ctx, ask, env, made, None, "rollback", goal=goal, config=config, still=still)
+    plan = Plan(
+        env=env, kind=kind, build=made.build, commit=goal.commit if goal else commit.id if commit else "",
+        subject=goal.subject if goal else commit.subject if commit else "", actor=ask.actor, reason=ask.reason,
+        origin=goal.origin if goal else None, moves=moves, fresh=made.fresh, config=config, gone=ask.gone,
+        still=still_so, brings=brings, late=late, snapshot=ask.snapshot, override_freeze=ask.override_freeze,
+    )  # fmt: skip
+    release = switch(ctx, plan, ask.teller)
+    if commit is not None:
+        approval.use(ctx, env, made.build, commit.id, ask.actor)
+    return release
 
 
 def go_live_with(
@@ -177,7 +207,7 @@ def go_live_with(
 ) -> Release:
     """The build of `goal` goes live together with other data, through the same switch."""
     made = builds.Made(stored_build(ctx, goal), reused=True)
-    return _go_live(ctx, ask, env, made, None, "restore", goal=goal, brings=brings, still=still)
+    return go_live(ctx, ask, env, made, None, "restore", goal=goal, brings=brings, still=still)
 
 
 def stored_build(ctx: Context, goal: Release) -> Build:
@@ -225,6 +255,18 @@ def restart_moved(ctx: Context, site: Site, actor: str) -> None:
             _reconfigure(ctx, Ask(actor, site, env.name, "the site was renamed"), env)
 
 
+def wanted(ask: Ask, commit: CommitInfo, env: Environment) -> builds.Wanted:
+    ref = f"refs/heads/{env.branch}" if env.branch else "refs/live/" + env.folder
+    return builds.Wanted(ask.site, commit, ref, ask.actor, ask.teller, ask.gone, afresh=ask.no_cache)
+
+
+def place(ask: Ask) -> str:
+    return f"{ask.env} of {ask.site.name}"
+
+
+# Private
+
+
 def _reconfigure(ctx: Context, ask: Ask, env: Environment) -> list[Release]:
     """The processes of an environment get today's configuration: the same build through the same switch. Nothing
     where no app is live.
@@ -234,61 +276,8 @@ def _reconfigure(ctx: Context, ask: Ask, env: Environment) -> list[Release]:
     if live is None or live.serves != "app" or build is None:
         return []
     made = builds.Made(build, reused=True)
-    ask.teller.step(f"configuration c{slot.config_number(ctx, env)} of {_place(ask)} by {ask.actor}")
-    return [_go_live(ctx, ask, env, made, None, "config", goal=replace(live, origin=0))]
-
-
-def _go_live(
-    ctx: Context,
-    ask: Ask,
-    env: Environment,
-    made: builds.Made,
-    commit: CommitInfo | None,
-    kind: str,
-    *,
-    goal: Release | None = None,
-    config: int | None = None,
-    moves: tuple[Update, ...] = (),
-    still: Callable[[], None] = lambda: None,
-    brings: Exchange | None = None,
-) -> Release:
-    live = live_release(ctx, ask.site.name, env.name)
-    serving.say_artifact(ctx, made.build, made.reused, ask.teller)
-    serving.say_difference(ctx, live, made.build, ask.teller)
-    if ask.dry_run:
-        diff.say(ctx, env, live, made.build, ask.teller)
-        serving.prove(ctx, made.build, live, made.fresh)
-        if commit is not None:
-            _ask_or_say(ctx, ask, env, kind, made.build, commit)
-        raise DryRun(DRY_RUN)
-    number = slot.config_number(ctx, env) if config is None else config
-    candidate = Candidate(env, made.build, kind, number)
-    if ask.rehearse:
-        release_rehearsal.run(ctx, candidate, ask.actor, ask.teller)
-    if brings is None:
-        release_rehearsal.require(ctx, candidate, ask.rehearsal)
-    if commit is not None:
-        approval.require(ctx, env, kind, made.build, commit.id, ask.actor)
-    if ask.gone():
-        raise Failed(f"The push was canceled: {HUNG_UP}.")
-
-    def still_so() -> None:
-        still()
-        if brings is None:
-            release_rehearsal.require(ctx, candidate, ask.rehearsal)
-        if commit is not None:
-            approval.require(ctx, env, kind, made.build, commit.id, ask.actor)
-
-    plan = Plan(
-        env=env, kind=kind, build=made.build, commit=goal.commit if goal else commit.id if commit else "",
-        subject=goal.subject if goal else commit.subject if commit else "", actor=ask.actor, reason=ask.reason,
-        origin=goal.origin if goal else None, moves=moves, fresh=made.fresh, config=config, gone=ask.gone,
-        still=still_so, brings=brings, snapshot=ask.snapshot, override_freeze=ask.override_freeze,
-    )  # fmt: skip
-    release = switch(ctx, plan, ask.teller)
-    if commit is not None:
-        approval.use(ctx, env, made.build, commit.id, ask.actor)
-    return release
+    ask.teller.step(f"configuration c{slot.config_number(ctx, env)} of {place(ask)} by {ask.actor}")
+    return [go_live(ctx, ask, env, made, None, "config", goal=replace(live, origin=0))]
 
 
 def _ask_or_say(
@@ -304,31 +293,8 @@ def _ask_or_say(
         ask.teller.problem(missing.message, missing.hint)
 
 
-def _say_config(ctx: Context, ask: Ask, env: Environment, goal: Release) -> None:
-    """How today's configuration differs from the one that the release ran with."""
-    now = slot.config_number(ctx, env)
-    if goal.serves != "app" or goal.config == now:
-        return
-    scope = slot.config_scope(env)
-    old, new = (configs.at(ctx, ask.site.name, scope, number) for number in (goal.config, now))
-    changes = difference(old, new)
-    said = ", ".join(diff_rules.told(changes))
-    taken = "then" if ask.config == "then" else "now"
-    other = "" if taken == "then" else "; -o config=then takes the old one"
-    ask.teller.detail(f"configuration of {taken}, since {goal.name}: {said or 'the same values'}{other}")
-
-
-def _wanted(ask: Ask, commit: CommitInfo, env: Environment) -> builds.Wanted:
-    ref = f"refs/heads/{env.branch}" if env.branch else "refs/live/" + env.folder
-    return builds.Wanted(ask.site, commit, ref, ask.actor, ask.teller, ask.gone, afresh=ask.no_cache)
-
-
 def _headline(ask: Ask, commit: CommitInfo) -> None:
-    ask.teller.step(f'{_place(ask)}: {commit.id[:7]} "{commit.subject}" by {ask.actor}')
-
-
-def _place(ask: Ask) -> str:
-    return f"{ask.env} of {ask.site.name}"
+    ask.teller.step(f'{place(ask)}: {commit.id[:7]} "{commit.subject}" by {ask.actor}')
 
 
 def _from_where_it_stands(repository: Repository, update: Update) -> Update:

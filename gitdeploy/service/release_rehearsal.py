@@ -6,10 +6,12 @@ Rows are no input: they change all the time. The shape of the tables is.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from gitdeploy.domain.app import DOWN
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION
@@ -17,21 +19,31 @@ from gitdeploy.domain.recipe import APP
 from gitdeploy.domain.rehearsal import Inputs
 from gitdeploy.domain.release import FORWARD, Release
 from gitdeploy.errors import Invalid, Refused
-from gitdeploy.service import database, rehearsal, rehearse, serving, slot, snapshot
+from gitdeploy.service import database, down_migration, rehearsal, rehearse, serving, slot, snapshot
 from gitdeploy.service.context import Context
+from gitdeploy.service.database import Held
+from gitdeploy.service.down_migration import Down
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.rehearsal import Rehearsed
+from gitdeploy.service.rehearse import Act
 from gitdeploy.service.teller import Teller
+from gitdeploy.service.trial import REHEARSAL
+
+_WAITS = ("captured", "filled", f"{DOWN} command", "exchange", "start")
+"""What visitors wait for in a down-migration."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is about to go live: a build, as which `kind` of release, with the configuration of that number."""
+    """What is about to go live: a build, as which `kind` of release, with the configuration of that number; for a
+    rollback maybe after a down-migration.
+    """
 
     env: Environment
     build: Build
     kind: str
     config: int
+    down: Down | None = None
 
     @property
     def verb(self) -> str | None:
@@ -48,13 +60,20 @@ def run(ctx: Context, candidate: Candidate, actor: str, teller: Teller) -> NoRet
             f"Nothing is live in {env.name} yet that it could be rehearsed on.", "Push it as it is."
         )
     with ctx.lanes.of(env.site, env.name).data.hold(f"{actor}'s rehearsal", teller, lambda: False):
-        taken = None
+        taken, began = None, time.monotonic()
         if live.serves == "app" and snapshot.keeps(ctx, env):
             taken = snapshot.capture_now(ctx, env, actor, teller, cause="a rehearsal")
+        captured, down = time.monotonic() - began, candidate.down
+
+        def act(data: int, copies: Sequence[Held]) -> None:
+            assert down is not None
+            down_migration.run(ctx, env, down, data, copies, teller, {REHEARSAL: "1"})
+
         play = rehearse.Play(
             env=env, verb=verb, subject=candidate.build.artifact or "", inputs=_inputs(ctx, candidate, live),
             actor=actor, build=candidate.build, config=candidate.config, taken=taken,
-            migrates=verb == "migration", before=taken.facts if taken else {},
+            migrates=verb == "migration", swaps=down is not None, took={"captured": round(captured, 2)} if down else {},
+            act=Act(f"{DOWN} command", act, _WAITS) if down else None, before=taken.facts if taken else {},
         )  # fmt: skip
         made = rehearse.rehearse(ctx, play, live, teller)
     option = "" if env.name == PRODUCTION else f"-o env={env.name} " if verb == "rollback" else ""
@@ -102,6 +121,13 @@ def _inputs(ctx: Context, candidate: Candidate, live: Release) -> Inputs:
     if candidate.verb == "migration":
         said["the release command"] = settings.get("processes", {}).get("release", {}).get("command", "")
     like = dataclasses.replace(live, config=candidate.config)
+    if (down := candidate.down) is not None:
+        said |= {
+            "the down command": down.command,
+            "what is live": live.name,
+            "what it goes back to": down.goal.name,
+        }
+        settings = serving.settings(ctx, live)
     held = slot.databases(ctx, candidate.env, like, settings)
     said |= {f"the shape of {name}": one.fingerprint for name, one in database.shapes(held).items()}
     return Inputs(said)

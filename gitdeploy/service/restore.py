@@ -27,7 +27,6 @@ from gitdeploy.errors import Busy, Failed, GitdeployError, Refused
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
 from gitdeploy.service import (
-    base,
     beside,
     database,
     exchange,
@@ -48,11 +47,14 @@ from gitdeploy.service.journal import live_release
 from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
-from gitdeploy.store import clock
 
 log = logging.getLogger("gitdeploy.restore")
 
 STATE = "restoring"
+
+
+class Unconfirmed(Refused):
+    """They may, and have not said that they mean it: how that is said differs by door."""
 
 
 def allow(
@@ -76,7 +78,7 @@ def allow(
         return
     actor.need(Role.OPERATOR, site.name, f"replace the data of {env.name}", env.name)
     if not confirmed:
-        raise Refused(
+        raise Unconfirmed(
             f"This replaces all databases and files of {env.name}.",
             "Say that you mean it: --yes, or by git with -o reason=…; to look first, restore into a preview.",
         )
@@ -131,12 +133,7 @@ def bring(
 
     with beside.prepared(ctx, env, live.data, held, taken.name) as brings:
         beside.fill(ctx, env, brings.data, taken, brings.prepare(), held)
-        made = releases.go_live_with(ctx, ask, env, goal or live, brings, still)
-    if env.name == PRODUCTION and taken.env == PRODUCTION:
-        base.go_back(ctx, env.site, taken.created_at, clock.now())
-    elif env.name == PRODUCTION:
-        base.forget(ctx, env.site, clock.now())
-    return made
+        return releases.go_live_with(ctx, ask, env, goal or live, brings, still)
 
 
 def safety(ctx: Context, env: Environment, ask: Ask, cause: str) -> Snapshot:

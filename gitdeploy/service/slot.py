@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gitdeploy.domain import release as rules
-from gitdeploy.domain.app import DATA, AppSpec, Check
+from gitdeploy.domain.app import DATA, RELEASE, AppSpec, Check
 from gitdeploy.domain.config import PREVIEW
 from gitdeploy.domain.database import folders
 from gitdeploy.domain.environment import Environment
@@ -36,10 +36,11 @@ log = logging.getLogger("gitdeploy.slot")
 
 FIRST = 1
 """The number of the first data folder of an environment."""
-LONGEST_RELEASE_COMMAND = 3600.0  # seconds
+LONGEST_COMMAND = 3600.0  # seconds
 LONGEST_JOB = 3600.0
 """Seconds that a command which is still run in a slot keeps it after its processes have ended."""
-_QUOTED = 20  # lines of a release command that failed
+_TRIAL = "try"
+_QUOTED = 20  # lines of a command that failed
 
 
 def make_ready(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> Release:
@@ -85,13 +86,13 @@ def keep(ctx: Context, env: Environment) -> None:
             with contextlib.suppress(GitdeployError):  # it ended just now
                 driver.resume(one, app_of(ctx, env, live) if one.slot != live.slot else None)
         if one.slot not in wanted:
-            driver.drain(one, wait=False, patience=LONGEST_JOB)
+            driver.drain(one, wait=False, patience=0.0 if one.slot.startswith(_TRIAL) else LONGEST_JOB)
     _place(ctx, env).retire(keep=wanted)
 
 
 def trial(data: int) -> str:
     """The slot of a rehearsal, by the number of its data. It is never pointed at, and goes when nobody keeps it."""
-    return f"try{data}"
+    return f"{_TRIAL}{data}"
 
 
 def end(ctx: Context, env: Environment) -> None:
@@ -198,17 +199,18 @@ def app_of(ctx: Context, env: Environment, release: Release) -> App:
     return App(ctx.home, env.site, env.folder, release.slot)
 
 
-def run_release_command(app: App, line: str, teller: Teller) -> None:
-    teller.detail(f"release command: {line}")
-    code = driver.run(app, line, name="release", within=LONGEST_RELEASE_COMMAND)
-    said = driver.said(app, "release", 200)
+def run_command(app: App, name: str, line: str, teller: Teller) -> None:
+    """Run the `release` or `down` command once in a started slot. Raises Failed with its last lines."""
+    teller.detail(f"{name} command: {line}")
+    code = driver.run(app, line, name=name, within=LONGEST_COMMAND)
+    said = driver.said(app, name, 200)
     if code == 0:
         for one in said:
             teller.detail(f"  {one}")
         return
     how = f"ended with exit code {code}" if code is not None else "took longer than an hour"
     hint = "\n".join(["Its last lines:", *said[-_QUOTED:]]) if said else "It said nothing."
-    raise Failed(f"The release command {how}; nothing was changed.", hint)
+    raise Failed(f"The {name} command {how}; nothing was changed.", hint)
 
 
 # Private
@@ -223,7 +225,7 @@ def _start(ctx: Context, env: Environment, release: Release, proven: Proven, tel
         driver.start(app, spec, layout)
         return database.remember(ctx, release, before, before)
     driver.start(app, spec.scaled(dict.fromkeys(spec.programs, 0)), layout)
-    run_release_command(app, spec.release, teller)
+    run_command(app, RELEASE, spec.release, teller)
     release = database.remember(ctx, release, before, database.shapes(held))
     driver.scale(app, spec.counts)
     return release

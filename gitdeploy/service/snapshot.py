@@ -18,15 +18,16 @@ from gitdeploy.data import capture
 from gitdeploy.data.capture import Source
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.length import at_most
 from gitdeploy.domain.move import OPEN as MOVING
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import ASKED, LABEL_MAX, Facts, Snapshot, worth_keeping
 from gitdeploy.domain.switch import SwitchRecord
-from gitdeploy.errors import Busy, Failed, Invalid, NotFound, NotProven
+from gitdeploy.errors import Busy, Failed, NotFound, NotProven
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import policy, serving, slot, snapshot_copy
+from gitdeploy.service import policy, serving, slot, snapshot_copy, snapshot_record
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import CLOSED, Held
 from gitdeploy.service.exchange import Exchange
@@ -54,8 +55,7 @@ def take(
 ) -> Snapshot:
     """Capture an environment because somebody asked, and prove it. Raises Failed, Refused below developer."""
     actor.need(Role.DEVELOPER, env.site, f"take snapshots of {env.name}", env.name)
-    if len(label) > LABEL_MAX:
-        raise Invalid(f"The label has {len(label)} characters.", f"At most {LABEL_MAX} are kept.")
+    at_most(LABEL_MAX, "The label", label)
     with ctx.lanes.of(env.site, env.name).data.hold(f"{actor.name}'s snapshot", teller, lambda: False):
         if ctx.ledger.moves.one(site=env.site, target=env.name, state=MOVING):
             raise Busy(
@@ -76,8 +76,11 @@ def capture_now(
     cause: str,
     label: str = "",
     pinned: bool = False,
+    paused: bool = False,
 ) -> Snapshot:
-    """Capture an environment; call it holding the lane's `data`. Raises Failed when it keeps nothing."""
+    """Capture an environment; call it holding the lane's `data`, and say so if visitors are `paused` already. Raises
+    Failed when it keeps nothing.
+    """
     live, held = kept(ctx, env)
     data = slot.data_folder(ctx, env, live.data)
     if not keeps(ctx, env):
@@ -88,7 +91,8 @@ def capture_now(
     started = time.monotonic()
     teller.step(f"snapshot of {env.name} of {env.site}")
     quiet = partial(pause, ctx, env, teller, within=_LONGEST_PAUSE, patience=_PATIENCE, turns_away=False)
-    made = _store(ctx, env, live, data, sources(held), _Said(actor, cause, label, pinned), quiet)
+    said = _Said(actor, cause, label, pinned)
+    made = _store(ctx, env, live, data, sources(held), said, contextlib.nullcontext if paused else quiet)
     rows = sum(one.rows for one in made.facts.values())
     teller.detail(
         f"{made.name}: {len(held)} databases with {rows} rows, {made.files} files, {made.bytes} bytes, "
@@ -116,18 +120,18 @@ def capture_replaced(
 
 def prove(ctx: Context, snapshot: Snapshot, teller: Teller) -> Snapshot:
     """Restore a snapshot into a throwaway and compare: every byte of the files, and of every table its shape, its rows
-    and their sum. Raises NotProven with what is not the same.
+    and their sum. Raises NotProven with what is not the same, which is remembered.
     """
     started = time.monotonic()
-    artifact = Digest.parse(snapshot.artifact)
-    with (
-        ctx.proofs[snapshot.id],  # two at a time would take each other's throwaways away
-        ctx.store.hold(artifact),
-        tempfile.TemporaryDirectory(dir=work(ctx)) as folder,
-    ):
-        ctx.store.check(artifact)
-        for name, expected in snapshot.facts.items():
-            _prove_database(ctx, snapshot, name, expected, Path(folder))
+    try:
+        _prove(ctx, snapshot)
+    except NotProven as error:
+        with ctx.ledger.atomic():
+            ctx.event("snapshot.not_proven", actor="gitdeploy", site=snapshot.site, env=snapshot.env,
+                      subject=snapshot.name, data={"error": error.message})  # fmt: skip
+            failed = ctx.ledger.snapshots.change(snapshot, verified="", flaw=error.message)
+            snapshot_record.keep(ctx, failed)
+        raise
     proof = {
         "at": clock.now(), "how": "restored into a throwaway and compared", "files": snapshot.files,
         "rows": sum(one.rows for one in snapshot.facts.values()),
@@ -137,7 +141,8 @@ def prove(ctx: Context, snapshot: Snapshot, teller: Teller) -> Snapshot:
     with ctx.ledger.atomic():
         ctx.event("snapshot.verified", actor=snapshot.actor, site=snapshot.site, env=snapshot.env,
                   subject=snapshot.name, data=proof)  # fmt: skip
-        proven = ctx.ledger.snapshots.change(snapshot, verified=json.dumps(proof))
+        proven = ctx.ledger.snapshots.change(snapshot, verified=json.dumps(proof), flaw="")
+        snapshot_record.keep(ctx, proven)
     teller.done(f"{snapshot.name} is proven: restored and compared ({proof['seconds']} s)")
     return proven
 
@@ -179,24 +184,16 @@ def let_go(ctx: Context, site: Site) -> None:
                 _forget(ctx, one, "gitdeploy")
 
 
-class Prover:
-    """Proves what was captured by itself, one after the other, in nobody's way. What is not as it was is told once."""
-
-    def __init__(self) -> None:
-        self._told: set[str] = set()
-
-    def look(self, ctx: Context) -> None:
-        for one in ctx.ledger.snapshots.where(verified="", order="number DESC"):
-            now = ctx.ledger.snapshots.get(one.id)
-            if now is None or now.verified or one.id in self._told or ctx.queue.stopping.is_set():
-                continue
-            try:
-                prove(ctx, one, Teller())
-            except NotProven as error:
-                self._told.add(one.id)
-                log.error("%s %s: %s", one.site, one.env, error.message)
-                ctx.event("snapshot.not_proven", actor="gitdeploy", site=one.site, env=one.env, subject=one.name,
-                          data={"error": error.message})  # fmt: skip
+def prove_waiting(ctx: Context) -> None:
+    """Prove what was captured by itself, one after the other, in nobody's way. What failed once is not tried again."""
+    for one in ctx.ledger.snapshots.where(verified="", flaw="", order="number DESC"):
+        now = ctx.ledger.snapshots.get(one.id)
+        if now is None or now.verified or ctx.queue.stopping.is_set():
+            continue
+        try:
+            prove(ctx, one, Teller())
+        except NotProven as error:
+            log.error("%s %s: %s", one.site, one.env, error.message)
 
 
 def remove(ctx: Context, actor: Actor, site: Site, snapshot: Snapshot) -> None:
@@ -214,7 +211,7 @@ def pin(ctx: Context, actor: Actor, site: Site, snapshot: Snapshot, pinned: bool
     with ctx.ledger.atomic():
         ctx.event("snapshot.pinned" if pinned else "snapshot.unpinned", actor=actor.name, site=site.name,
                   env=snapshot.env, subject=snapshot.name)  # fmt: skip
-        return ctx.ledger.snapshots.change(snapshot, pinned=pinned)
+        return snapshot_record.keep(ctx, ctx.ledger.snapshots.change(snapshot, pinned=pinned))
 
 
 def kept(ctx: Context, env: Environment) -> tuple[Release, list[Held]]:
@@ -251,6 +248,7 @@ def work(ctx: Context) -> Path:
 
 def _forget(ctx: Context, snapshot: Snapshot, actor: str) -> None:
     with ctx.ledger.atomic():
+        snapshot_record.forget(ctx, snapshot)
         ctx.ledger.snapshots.remove(snapshot)
         ctx.event(
             "snapshot.removed", actor=actor, site=snapshot.site, env=snapshot.env, subject=snapshot.name
@@ -296,11 +294,23 @@ def _store(
         ctx.event("snapshot.taken", actor=said.actor, site=env.site, env=env.name, subject=made.name,
                   data={"cause": said.cause, "label": said.label, "artifact": made.artifact,
                         "newer": made.newer})  # fmt: skip
-    return made
+        return snapshot_record.keep(ctx, made)
 
 
 def _files(manifest: Any) -> int:
     return sum(1 for path in manifest if path.startswith(capture.FILES))
+
+
+def _prove(ctx: Context, snapshot: Snapshot) -> None:
+    artifact = Digest.parse(snapshot.artifact)
+    with (
+        ctx.proofs[snapshot.id],  # two at a time would take each other's throwaways away
+        ctx.store.hold(artifact),
+        tempfile.TemporaryDirectory(dir=work(ctx)) as folder,
+    ):
+        ctx.store.check(artifact)
+        for name, expected in snapshot.facts.items():
+            _prove_database(ctx, snapshot, name, expected, Path(folder))
 
 
 def _prove_database(ctx: Context, snapshot: Snapshot, name: str, expected: Facts, folder: Path) -> None:

@@ -17,8 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields, replace
-from typing import Any
+from dataclasses import asdict, replace
 
 from gitdeploy.domain import manifest_text
 from gitdeploy.domain.digest import Digest
@@ -27,7 +26,9 @@ from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.errors import Failed, GitdeployError, NotFound, NotProven
+from gitdeploy.service import snapshot_record
 from gitdeploy.service.context import Context
+from gitdeploy.service.snapshot_record import SEALED
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock
 from gitdeploy.store.elsewhere import Elsewhere, elsewhere, pieces
@@ -35,14 +36,10 @@ from gitdeploy.store.publish import NewFile
 
 log = logging.getLogger("gitdeploy.snapshot_copy")
 
-PAYLOAD_TYPE = "application/vnd.gitdeploy.snapshot+json"
-_SEALED = ".sealed"
 _GARBAGE = "garbage"
 _AT_ONCE = 8
 _TURN = threading.Lock()
 """Nobody sweeps while somebody copies."""
-_OURS = ("copied", "expires_at")
-"""What is true here alone."""
 
 
 class Copier:
@@ -84,9 +81,7 @@ def copy(ctx: Context, snapshot: Snapshot) -> Snapshot:
                 pass
         size = sum(ctx.store.blob(one).stat().st_size for one in wanted)
         _put(ctx, place, f"manifests/{root}", manifest_text.full_text(manifest))
-        said = {name: value for name, value in asdict(snapshot).items() if name not in _OURS}
-        signed = ctx.store.keys.sign(PAYLOAD_TYPE, json.dumps(said, sort_keys=True).encode())
-        _put(ctx, place, _record(ctx, snapshot), signed)
+        _put(ctx, place, _record(ctx, snapshot), snapshot_record.signed(ctx, snapshot))
     told = {"at": clock.now(), "to": place.name, "bytes": size, "objects": len(wanted),
             "seconds": round(time.monotonic() - started, 2)}  # fmt: skip
     with ctx.ledger.atomic():
@@ -109,7 +104,9 @@ def fetch(ctx: Context, actor: Actor, site: Site, teller: Teller, *, origin: str
             f"{place.name} has no snapshots of {origin or site.id}.",
             "If the site had another id, say it: --origin site_…; see the folders below snapshots/ there.",
         )
-    found = sorted((_told(ctx, place, key) for key in keys), key=lambda one: one.number)
+    found = sorted(
+        (snapshot_record.read(ctx, _get(ctx, place, key)) for key in keys), key=lambda one: one.number
+    )
     return [_bring(ctx, place, site, one, teller) for one in found]
 
 
@@ -122,7 +119,7 @@ def forget(ctx: Context, snapshot: Snapshot) -> None:
     try:
         place = _place(ctx)
         place.put_bytes(_GARBAGE, b"")
-        place.remove(f"{key}{end}" for key in keys for end in ("", _SEALED))
+        place.remove(f"{key}{end}" for key in keys for end in ("", SEALED))
     except GitdeployError as error:
         log.error("%s: the copy of %s stays: %s", snapshot.site, snapshot.name, error.message)
 
@@ -169,7 +166,7 @@ def _there(ctx: Context, snapshot: Snapshot, place: Elsewhere) -> frozenset[Dige
 
 def _bring(ctx: Context, place: Elsewhere, site: Site, told: Snapshot, teller: Teller) -> Snapshot:
     root = Digest.parse(told.artifact)
-    end = _SEALED if place.has(f"manifests/{root}{_SEALED}") else ""
+    end = SEALED if place.has(f"manifests/{root}{SEALED}") else ""
     manifest = _manifest(ctx, place, f"manifests/{root}{end}")
     if manifest.root != root:
         raise NotProven(f"The manifest of {told.name} in {place.name} is not the one it was signed with.")
@@ -185,6 +182,7 @@ def _bring(ctx: Context, place: Elsewhere, site: Site, told: Snapshot, teller: T
             made = ctx.ledger.snapshots.add(
                 replace(told, site=site.name, number=number, copied=json.dumps(said))
             )
+            snapshot_record.keep(ctx, made)
             ctx.event("snapshot.fetched", actor="gitdeploy", site=site.name, env=made.env, subject=made.name,
                       data={"from": place.name, "artifact": made.artifact})  # fmt: skip
     teller.step(f"{made.name} of {made.env}, taken {made.created_at}: {made.bytes} bytes")
@@ -202,23 +200,16 @@ def _manifest(ctx: Context, place: Elsewhere, key: str) -> Manifest:
     return manifest_text.read(_get(ctx, place, key))
 
 
-def _told(ctx: Context, place: Elsewhere, key: str) -> Snapshot:
-    signed = _get(ctx, place, key)
-    said: dict[str, Any] = json.loads(ctx.store.keys.open(signed, PAYLOAD_TYPE))
-    known = {one.name for one in fields(Snapshot)}
-    return Snapshot(**{name: value for name, value in said.items() if name in known})
-
-
 def _put(ctx: Context, place: Elsewhere, key: str, content: bytes) -> None:
     if ctx.server.snapshots.encrypt:
-        place.put_bytes(key + _SEALED, b"".join(ctx.store.sealing.seal([content])))
+        place.put_bytes(key + SEALED, b"".join(ctx.store.sealing.seal([content])))
     else:
         place.put_bytes(key, content)
 
 
 def _get(ctx: Context, place: Elsewhere, key: str) -> bytes:
     found = place.get(key)
-    return b"".join(ctx.store.sealing.open(found) if key.endswith(_SEALED) else found)
+    return b"".join(ctx.store.sealing.open(found) if key.endswith(SEALED) else found)
 
 
 def _blob(digest: Digest) -> str:

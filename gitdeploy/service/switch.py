@@ -46,9 +46,9 @@ log = logging.getLogger("gitdeploy.switch")
 class Plan:
     """What is to become true. `moves` are refs of the push that move together with the pointer; `fresh` are
     blobs that this very request wrote, so their bytes need no second reading. `config` is the number of the
-    configuration to run with, None for today's. `brings` is data that takes the place of today's. With `snapshot`
-    what is there is captured and proven first. `override_freeze` lets it through a freeze. `still` raises what speaks
-    against it by then.
+    configuration to run with, None for today's. `brings` is data that takes the place of today's; `late` makes it what
+    it has to be, once visitors wait and nobody writes. With `snapshot` what is there is captured and proven first.
+    `override_freeze` lets it through a freeze. `still` raises what speaks against it by then.
     """
 
     env: Environment
@@ -63,6 +63,7 @@ class Plan:
     fresh: frozenset[Digest] = frozenset()
     config: int | None = None
     brings: Exchange | None = None
+    late: Callable[[], None] | None = None
     snapshot: bool = False
     override_freeze: bool = False
     gone: Callable[[], bool] = field(default=lambda: False)
@@ -91,9 +92,13 @@ def switch(ctx: Context, plan: Plan, teller: Teller) -> Release:
                 record = journal.begin(ctx, release, place, _updates(ctx, plan, release), None)
                 release = journal.move(ctx, env, release, record, place, teller)
             else:
-                release, successor = handover.prepare(ctx, env, release, proven, plan.brings, live, teller)
+                release, successor = handover.prepare(
+                    ctx, env, release, proven, plan.brings, live, teller, late=plan.late is not None
+                )
                 record = journal.begin(ctx, release, place, _updates(ctx, plan, release), plan.brings)
-                release = handover.exchange(ctx, env, release, record, successor, plan.brings, teller)
+                release = handover.exchange(
+                    ctx, env, release, record, successor, plan.brings, teller, plan.late
+                )
         except BaseException as error:
             if record is None or place.current() != record.new_slot:
                 _clean_up(ctx, plan, release, error, record)
@@ -121,9 +126,9 @@ def refuse_if_locked(ctx: Context, env: Environment) -> None:
         )
 
 
-def refuse_if_restoring(ctx: Context, env: Environment, kind: str) -> None:
+def refuse_if_restoring(ctx: Context, env: Environment) -> None:
     now = ctx.ledger.environments.get(env.site, env.name)
-    if now is not None and now.state == "restoring" and kind != "restore":
+    if now is not None and now.state == "restoring":
         raise Busy(
             f"The data of {env.name} of {env.site} is being replaced.", "Wait until that has ended.", again=10
         )
@@ -139,7 +144,8 @@ def _refuse_if_stopped(ctx: Context, plan: Plan) -> None:
             freeze.say_overridden(ctx, plan.env, plan.actor, plan.reason)
         else:
             freeze.refuse(ctx, plan.env)
-    refuse_if_restoring(ctx, plan.env, plan.kind)
+    if plan.brings is None:
+        refuse_if_restoring(ctx, plan.env)
     plan.still()
 
 

@@ -6,12 +6,13 @@ whatever is configured.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gitdeploy.domain.app import WEB
+from gitdeploy.domain.app import RELEASE, WEB, AppSpec
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.release import Release
 from gitdeploy.runtime.apps import driver
@@ -52,22 +53,13 @@ def try_out(
     """Start what is `proven` in the slot and with the data and configuration that `like` names, with the release
     command if it `migrates`. Raises Failed when it fails, or does not become healthy.
     """
-    app = App(ctx.home, env.site, env.folder, like.slot)
-    spec = slot.spec_of(ctx, env, like, proven, list(copies))
-    spec = dataclasses.replace(
-        spec, environment={**spec.environment, **database.told(copies), REHEARSAL: "1"}
-    ).scaled({name: int(name == WEB and count > 0) for name, count in spec.counts.items()})
-    counts = spec.counts
     command = 0.0
-    try:
-        layout = slot.lay_out(ctx, env, like, proven, spec)
+    with opened(ctx, env, like, proven, copies, {REHEARSAL: "1"}) as (app, spec):
         started = time.monotonic()
-        driver.start(app, spec.scaled(dict.fromkeys(counts, 0)), layout)
         if migrates and spec.release:
-            began = time.monotonic()
-            slot.run_release_command(app, spec.release, teller)
-            command = time.monotonic() - began
-        driver.scale(app, counts)
+            slot.run_command(app, RELEASE, spec.release, teller)
+            command = time.monotonic() - started
+        driver.scale(app, {name: int(name == WEB and count > 0) for name, count in spec.counts.items()})
         check = slot.health_check(ctx, env, proven.settings)
         said = driver.wait_healthy(app, check)
         start = time.monotonic() - started - command
@@ -75,6 +67,25 @@ def try_out(
         began = time.monotonic()
         driver.wait_healthy(app, check)
         return Tried(said, command, start, time.monotonic() - began)
+
+
+@contextlib.contextmanager
+def opened(
+    ctx: Context,
+    env: Environment,
+    like: Release,
+    proven: Proven,
+    copies: Sequence[Held],
+    more: Mapping[str, str],
+) -> Iterator[tuple[App, AppSpec]]:
+    """A slot in which nothing runs yet. Its programs would have the URLs of the copies, and the variables `more`."""
+    app = App(ctx.home, env.site, env.folder, like.slot)
+    spec = slot.spec_of(ctx, env, like, proven, list(copies))
+    spec = dataclasses.replace(spec, environment={**spec.environment, **database.told(copies), **more})
+    try:
+        layout = slot.lay_out(ctx, env, like, proven, spec)
+        driver.start(app, spec.scaled(dict.fromkeys(spec.counts, 0)), layout)
+        yield app, spec
     finally:
         driver.drain(app)
         Place(ctx.home, env.site, env.folder).discard(like.slot)

@@ -16,7 +16,7 @@ from gitdeploy.domain.target import Previous
 from gitdeploy.errors import GitdeployError
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
-from gitdeploy.service import policy, serving, slot
+from gitdeploy.service import policy, rollback, serving, slot
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
 from gitdeploy.store import clock
@@ -94,6 +94,6 @@ def _roll_back(ctx: Context, env: Environment, release: Release, why: str) -> No
     log.error("%s %s: %s is rolled back: %s", env.site, env.name, release.name, why)
     ask = releases.Ask("gitdeploy", ctx.site(env.site), env.name, f"watch: {why}")
     try:
-        releases.rollback(ctx, ask, Previous())
+        rollback.rollback(ctx, ask, Previous())
     except GitdeployError as error:
         log.error("%s %s stays on %s: %s %s", env.site, env.name, release.name, error.message, error.hint)

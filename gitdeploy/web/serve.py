@@ -28,7 +28,7 @@ from gitdeploy.errors import Failed, Invalid
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.edge import driver
 from gitdeploy.runtime.edge.tls import Tls
-from gitdeploy.service import access, maintenance, reconcile
+from gitdeploy.service import access, bring_back, maintenance, reconcile, trace
 from gitdeploy.service.context import Context
 from gitdeploy.service.queue import BuildQueue
 from gitdeploy.service.server import Server
@@ -74,7 +74,9 @@ def serve(wish: Wish, ready: Callable[[str, str, str], None]) -> None:
     """
     if repositories.git_version() < repositories.OLDEST_GIT:
         raise Failed("This git is too old: gitdeploy needs git 2.29 or newer.", "Install a newer git.")
+    bring_back.refuse_half(Home(wish.home.resolve()))
     with opened(wish.home) as ctx:
+        trace.write_logs(ctx.server.log.format)
         reconcile.at_start(ctx)
         install_hooks(ctx)
         access.write_authorized_keys(ctx)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 
 from gitdeploy.domain.approval import Approval
+from gitdeploy.domain.backup import Backup
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.cutover import Cutover
 from gitdeploy.domain.environment import Environment
@@ -90,7 +91,7 @@ def build(row: Build) -> releases.Build:
         "id": row.id, "site": row.site, "commit": row.commit, "tree": row.tree, "ref": row.ref, "state": row.state,
         "actor": row.actor, "subject": row.subject, "reused_from": row.reused_from, "artifact": row.artifact,
         "created_at": row.created_at, "started_at": row.started_at, "finished_at": row.finished_at,
-        "seconds": row.seconds, "error": row.error,
+        "seconds": row.seconds, "error": row.error, "push": row.push,
     }  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def snapshot(row: Snapshot) -> data.Snapshot:
                    "tables": {table: count.rows for table, count in sorted(one.tables.items())}}
             for name, one in row.facts.items()
         },
-        "verified": json.loads(row.verified) if row.verified else None,
+        "verified": json.loads(row.verified) if row.verified else None, "flaw": row.flaw or None,
         "copied": json.loads(row.copied) if row.copied else None, "expires_at": row.expires_at,
     }  # fmt: skip
 
@@ -211,6 +212,13 @@ def delivery(row: Delivery) -> server.Delivery:
         "id": row.id, "webhook": row.webhook, "event": row.event, "action": row.action, "at": row.at,
         "state": row.state, "cause": row.cause, "attempt": row.attempt, "seconds": row.seconds, "status": row.status,
         "error": row.error or None, "request": row.asked, "answer": row.answer,
+    }  # fmt: skip
+
+
+def backup(row: Backup) -> server.Backup:
+    return {
+        "id": row.id, "created_at": row.created_at, "actor": row.actor, "place": row.place, "files": row.files,
+        "bytes": row.bytes, "stored": row.stored, "seconds": row.seconds, "without": json.loads(row.without),
     }  # fmt: skip
 
 

@@ -18,6 +18,8 @@ import pytest
 from content_shop import ENGINES, FILES, SERIALISED, SETTINGS, Shop, live_shop
 from support import Server, eventually
 
+from gitdeploy.data.engine import MARKS
+
 
 @pytest.fixture(scope="module")
 def postgres():
@@ -156,6 +158,38 @@ def test_what_both_changed_is_refused_by_name_until_it_is_to_be_overwritten(mach
     assert shop.sql("production", "SELECT title FROM posts WHERE id = 1") == ["mine"]
 
 
+@pytest.mark.parametrize("database", ["sqlite:data/app.db", "postgres"])
+def test_a_move_is_rehearsed_on_a_copy_and_held_to_it(machine, postgres, tmp_path, database):
+    shop = live_shop(machine, tmp_path, database, SETTINGS + '[production]\nrehearse = ["clone"]\n')
+    shop.clone("--from", "production", "--to", "staging")
+    shop.sql("staging", "UPDATE posts SET title = 'new' WHERE id = 1", "DELETE FROM posts WHERE id = 3")
+    shop.ask("staging", write=[("uploads/blog/b.png", "b")])
+    up = ("--from", "staging", "--to", "production")
+    before = in_server(postgres), shop.sql("production", "SELECT title FROM posts ORDER BY id")
+    refused = shop.clone(*up, "--yes", check=False)
+    assert refused.returncode == 5 and "asks for every clone to be rehearsed first" in refused.stderr
+    said = shop.refused("-o", "rehearse", "HEAD:clone/staging/production")
+    assert "nothing was changed" in said and "posts 3 -> 2" in said and "healthy in" in said, said
+    assert "the clone of staging in production is rehearsed" in said
+    found = shop.server.facts("rehearsal", "show", shop.site, re.search(r"reh_[0-9A-Z]{26}", said)[0])
+    assert found["findings"]["content"]["rows"] == {"added": 0, "changed": 1, "removed": 1}
+    assert found["findings"]["content"]["files"] == {"added": 1, "changed": 0, "removed": 0}
+    assert found["pause"] == found["findings"]["seconds"]["move"] > 0
+    assert (in_server(postgres), shop.sql("production", "SELECT title FROM posts ORDER BY id")) == before
+    assert "uploads/blog/b.png" not in shop.files("production")
+    # What visitors write makes it no staler; what staging would send does, and so do other rules.
+    shop.sql("production", "INSERT INTO form_submissions VALUES (2, 1, 'again')")
+    shop.sql("staging", "UPDATE posts SET title = 'newer' WHERE id = 1")
+    refused = shop.clone(*up, "--yes", "--rehearsal", found["id"], check=False)
+    assert refused.returncode == 5 and f"staging's {database}/posts was 2 rows" in refused.stderr
+    refused = shop.clone(*up, "--only", "blog", "--yes", "--rehearsal", found["id"], check=False)
+    assert refused.returncode == 5 and "what moves was" in refused.stderr
+    again = json.loads(shop.clone(*up, "--rehearse", "--json").stdout)
+    shop.push("-o", f"rehearsal={again['id']}", "-o", "reason=tried", "HEAD:clone/staging/production")
+    assert shop.sql("production", "SELECT title FROM posts ORDER BY id") == ["newer", "two"]
+    assert shop.files("production")["uploads/blog/b.png"] == "b"
+
+
 @pytest.mark.parametrize("database", ENGINES, ids=[one.partition(":")[0] for one in ENGINES])
 def test_a_new_preview_starts_with_production_masked_and_takes_its_databases_with_it(
     machine, postgres, mariadb, tmp_path, database
@@ -274,6 +308,57 @@ def test_who_may_move_what_where(machine, tmp_path):
     assert refused.returncode == 5 and shop.sql("production", "SELECT id FROM forms") == ["1"]
     shop.clone("--from", "staging", "--to", "production", "--only", "table:forms", "--overwrite", "--yes")
     assert shop.sql("production", "SELECT id FROM forms") == ["5"]
+
+
+@pytest.mark.soak
+def test_past_the_bound_of_a_move_visitors_get_a_page_and_nobody_reads_a_mixture(machine, postgres, tmp_path):
+    shop = live_shop(machine, tmp_path, "postgres")
+    shop.clone("--from", "production", "--to", "staging")
+    shop.clone("--from", "staging", "--to", "production", "--yes")
+    shop.sql("staging", "UPDATE posts SET title = 'new' WHERE id = 1")
+    name = next(one for one in in_server(postgres)[0] if f"{shop.site}_production".replace("-", "_") in one)
+    pages: list[tuple[int, str]] = []
+    over = threading.Event()
+
+    def visit() -> None:
+        while not over.wait(0.2):
+            page = machine.fetch(
+                machine.edge, "/", method="POST", data=b'{"sql": ["SELECT title FROM posts WHERE id = 1"]}',
+                Host=f"{shop.site}.localhost",
+            )  # fmt: skip
+            pages.append((page.status, page.headers.get("retry-after", "") or page.text))
+
+    url = urllib.parse.urlsplit(postgres)._replace(path=f"/{name}").geturl()
+    visitor = threading.Thread(target=visit)
+    with psycopg.connect(url) as slow:
+        slow.execute(f"LOCK TABLE {MARKS}")  # the last that is written
+        moving = threading.Thread(
+            target=shop.clone, args=("--from", "staging", "--to", "production", "--yes")
+        )
+        visitor.start()
+        moving.start()
+        eventually(lambda: any(status == 503 for status, _ in pages), seconds=60, why="nobody gets a page")
+    moving.join(timeout=60)
+    eventually(lambda: pages[-1] == (200, '["new"]'), why=str(pages[-3:]))
+    over.set()
+    visitor.join(timeout=60)
+    seen = list(dict.fromkeys(pages))
+    assert [status for status, _ in seen] == [200, 503, 200] and int(seen[1][1]) > 0, seen
+
+
+def test_two_environments_with_one_database_are_refused(machine, tmp_path):
+    shop = live_shop(machine, tmp_path, "postgres")
+    masked = "printenv DATABASE_URL | rev"  # what is said plainly is not shown
+    url = shop.server.cli("run", shop.site, "--", "sh", "-c", masked).stdout.strip()[::-1]
+    assert url.startswith("postgresql://")
+    for one in (url, url.replace("127.0.0.1", "localhost")):
+        shop.server.cli("config", "set", shop.site, "--env", "staging", "--secret", f"DATABASE_URL={one}")
+        refused = shop.clone("--from", "production", "--to", "staging", check=False)
+        assert refused.returncode == 5 and "have the same database postgres" in refused.stderr, refused.stderr
+        assert "Give each one of its own, or move --files" in refused.stderr
+    assert shop.sql("production", "SELECT count(*) FROM posts") == ["3"]
+    shop.clone("--from", "production", "--to", "staging", "--files")
+    assert "uploads/logo.png" in shop.files("staging")
 
 
 def test_planted_links_lead_nowhere(machine, tmp_path):

@@ -182,6 +182,42 @@ def test_whoever_writes_from_outside_loses_nothing_that_was_acknowledged(machine
     assert transactions(at(preview)) == rows
 
 
+@pytest.mark.parametrize("scale", [1, pytest.param(65, marks=pytest.mark.soak)])
+def test_a_cutover_under_pgbench_loses_nothing_and_visitors_only_wait(machines, tmp_path, scale):
+    """pgbench is cut off once, comes again and goes on. `pytest -s` shows for how long."""
+    eras = Eras(machines("embedded"), tmp_path, "postgres")
+    eras.project.push("HEAD:look")
+    production, preview = eras.databases()
+    at = partial(_at, eras.admin)
+    with Bench(eras.admin, production, scale=scale) as bench:
+        eventually(lambda: bench.acknowledged)
+        pushed = eras.project.push("-o", "env=look", f"HEAD:restore/{eras.take()}")
+        assert pushed.ok, pushed.out
+        captured = transactions(at(preview))
+        assert eras.project.push("-o", "ticket=T-1", "HEAD:cutover/look").ok
+        row = eras.server.facts("cutover", "show", eras.site, "look")["id"]
+        assert eras.project.push(f"HEAD:approve/{row}", remote=eras.operator).ok
+        with Visitors(eras) as visitors:
+            eventually(lambda: all(visitors.seen) and len(visitors.kept) > 5)
+            done = eras.project.push("HEAD:cutover/look", remote=eras.operator)
+            assert done.ok, done.out
+            seen = len(visitors.seen[0])
+            eventually(lambda: len(visitors.seen[0]) > seen + 5)
+        eventually(lambda: bench.cut_off, why=str(bench.failed))
+    assert not visitors.failed, visitors.failed[:5]
+    assert not bench.failed and len(bench.cut_off) == 1, bench.failed
+    print(f"{scale * 16} MB: visitors {waited(done.out):.2f} s, pgbench {bench.cut_off[0]:.2f} s")
+    assert waited(done.out) < 5
+    # What was acknowledged is in what was replaced or in what is there now, of pgbench's and of the visitors'.
+    replaced = eventually(lambda: eras.replaced(), seconds=120, why="what was replaced is not captured")[0]
+    rows = replaced["database"]["postgres"]["tables"]["pgbench_history"]
+    made = rows + transactions(at(production)) - captured
+    assert 0 <= made - bench.acknowledged <= 4, (rows, captured, made, bench.acknowledged)
+    eras.take()
+    held = [_writes(one, "postgres") for one in (replaced, eras.snapshots()[0])]
+    assert sum(held) == len(visitors.kept), (held, len(visitors.kept))
+
+
 def _at(admin: str, database: str) -> str:
     return urlsplit(admin)._replace(path=f"/{database}").geturl()
 

@@ -20,7 +20,8 @@ def examples(story: Story) -> dict[str, dict[str, Any]]:
     server = story.server
     known = {
         str(server.home): "/var/lib/gitdeploy",
-        str(story.folder / "copies"): "/var/backups/gitdeploy",
+        str(story.folder / "copies"): "/mnt/snapshots",
+        str(story.folder / "backups"): "/mnt/backups",
         server.listen: "127.0.0.1:8470",
         server.edge.rpartition(":")[2]: "8480",
     }

@@ -15,7 +15,14 @@ from guest_book import APP
 from receivers import Receiver
 from support import Project, Server, eventually
 
-SETTINGS = '[webhooks]\nallow_private = ["127.0.0.0/8"]\n[snapshots]\ncopy = "%s"\n'
+SETTINGS = """[webhooks]
+allow_private = ["127.0.0.0/8"]
+[snapshots]
+copy = "%s"
+[backup]
+to = "%s"
+every = ""
+"""
 SHOP = '[data]\ndatabases = ["sqlite:data/app.db"]\nfiles = ["uploads"]\n[content]\nnever = []\n'
 BLOG = "[production]\napprovals = 1\n"
 SLOW = '[build]\ncommand = "sleep 300"\noutput = "out"\n'
@@ -38,9 +45,10 @@ class Story:
     """
 
     def __init__(self, folder: Path) -> None:
-        (folder / "copies").mkdir()
+        for name in ("copies", "backups"):
+            (folder / name).mkdir()
         self.folder = folder
-        self.server = server = Server(settings=SETTINGS % (folder / "copies"))
+        self.server = server = Server(settings=SETTINGS % (folder / "copies", folder / "backups"))
         server.start()
         self.token = server.token("boss", "admin")
         self.http = self.by(self.token)
@@ -283,6 +291,12 @@ class Story:
         ask("GET /v1/doctor")
         ask("POST /v1/gc")
         ask("POST /v1/fsck")
+        with self.by("") as nobody, self.by(self.server.token("boss")) as boss:
+            begun = ask("POST /v1/login", {"host": "laptop"}, who=nobody)
+            ask("POST /v1/login/token", {"device_code": begun["device_code"]}, who=nobody)
+            ask("DELETE /v1/login", who=boss)
+        ask("POST /v1/backups")
+        ask("GET /v1/backups")
 
     def _post(self, what: str, host: str = "shop") -> None:
         """A visitor leaves something in the guest book."""

@@ -64,7 +64,7 @@ CREATE TABLE snapshots (
   artifact TEXT NOT NULL, bytes INTEGER NOT NULL, files INTEGER NOT NULL, stored INTEGER NOT NULL,
   "release" INTEGER NOT NULL, databases TEXT NOT NULL, label TEXT NOT NULL, cause TEXT NOT NULL,
   pinned INTEGER NOT NULL, verified TEXT NOT NULL, copied TEXT NOT NULL, expires_at TEXT,
-  newer INTEGER NOT NULL, UNIQUE (site, number)
+  newer INTEGER NOT NULL, flaw TEXT NOT NULL, UNIQUE (site, number)
 );
 CREATE TABLE moves (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
@@ -174,6 +174,10 @@ CREATE TABLE events (
   hash TEXT NOT NULL
 );
 CREATE INDEX events_by_site ON events (site, number);
+CREATE TABLE backups (
+  id TEXT PRIMARY KEY, created_at TEXT NOT NULL, actor TEXT NOT NULL, place TEXT NOT NULL, files INTEGER NOT NULL,
+  bytes INTEGER NOT NULL, stored INTEGER NOT NULL, seconds REAL NOT NULL, without TEXT NOT NULL
+);
 CREATE INDEX events_by_action ON events (site, action, number);
 CREATE TABLE webhooks (
   id TEXT PRIMARY KEY, site TEXT REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, format TEXT NOT NULL,

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from fastapi import Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from gitdeploy.domain.options import REASON_MAX
+from gitdeploy.domain.length import REASON_MAX
 from gitdeploy.service import approval as approvals
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
-from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.asking import Ctx, Reason, ThisSite, Who, up_to
 from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import releases as shapes
@@ -17,7 +17,7 @@ router = noun("approvals")
 
 
 class Why(BaseModel):
-    reason: str = Field("", max_length=REASON_MAX)
+    reason: Reason = up_to(REASON_MAX)
 
 
 @router.get("/sites/{site}/approvals")

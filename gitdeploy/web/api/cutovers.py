@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from fastapi import Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from gitdeploy.domain.cutover import NOTE_MAX, TICKET_MAX
+from gitdeploy.domain.length import REASON_MAX
 from gitdeploy.domain.names import PRODUCTION
-from gitdeploy.domain.options import REASON_MAX
+from gitdeploy.domain.options import Options, checked
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
-from gitdeploy.errors import Invalid
 from gitdeploy.service import cutover as cutovers
 from gitdeploy.service import cutover_run
 from gitdeploy.service import release as releases
@@ -17,7 +17,7 @@ from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
-from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.asking import Ctx, Reason, ThisSite, Who, up_to
 from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import data as shapes
@@ -31,21 +31,21 @@ Done = shapes.Cutover | DryRun | shapes.Rehearsal
 
 class Wish(BaseModel):
     preview_id: str
-    customer_note: str = Field("", max_length=NOTE_MAX)
-    external_ticket_ref: str = Field("", max_length=TICKET_MAX)
+    customer_note: str = up_to(NOTE_MAX)
+    external_ticket_ref: str = up_to(TICKET_MAX)
 
 
 class Ack(BaseModel):
-    external_ticket_ref: str = Field("", max_length=TICKET_MAX)
+    external_ticket_ref: str = up_to(TICKET_MAX)
 
 
 class Decide(BaseModel):
-    reason: str = Field("", max_length=NOTE_MAX)
+    reason: Reason = up_to(REASON_MAX)
 
 
 class Run(BaseModel):
-    external_ticket_ref: str = Field("", max_length=TICKET_MAX)
-    reason: str = Field("", max_length=REASON_MAX)
+    external_ticket_ref: str = up_to(TICKET_MAX)
+    reason: Reason = up_to(REASON_MAX)
     force_schema: bool = False
     rehearse: bool = False
     rehearsal: str = ""
@@ -121,8 +121,8 @@ def run(ctx: Ctx, who: Who, site: ThisSite, asked: Request, request: str, body: 
 
 def carried(ctx: Context, who: Actor, site: Site, request: str, body: Run) -> Verb[Done]:
     """What runs a cutover, or rehearses it, for whoever may. Raises Refused, NotFound."""
-    if body.force_schema and not body.reason:
-        raise Invalid("force_schema needs a reason.", "Say why with reason.")
+    checked(Options(reason=body.reason, force_schema=body.force_schema, dry_run=body.dry_run,
+                    rehearse=body.rehearse, rehearsal=body.rehearsal))  # fmt: skip
     who.need(Role.DEVELOPER if body.rehearse else Role.OPERATOR, site.name, "run a cutover", PRODUCTION)
     open_one = cutovers.open_for(ctx, site, request)
     row = None if body.rehearse else open_one or cutovers.find(ctx, site, request)

@@ -3,23 +3,25 @@ from __future__ import annotations
 from fastapi import Request
 from pydantic import BaseModel, Field
 
+from gitdeploy.domain.length import REASON_MAX
 from gitdeploy.domain.move import Chosen
-from gitdeploy.domain.options import REASON_MAX
 from gitdeploy.domain.role import Actor
 from gitdeploy.domain.site import Site
 from gitdeploy.service import history
 from gitdeploy.service import move as moves
 from gitdeploy.service.context import Context
+from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
-from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.asking import Ctx, Reason, ThisSite, Who, up_to
 from gitdeploy.web.api.paging import Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import data as shapes
 from gitdeploy.web.stream import Told, Verb, told
 
 router = noun("moves")
+Done = shapes.Move | shapes.Compared | shapes.Rehearsal
 
 
 class Clone(BaseModel):
@@ -30,8 +32,10 @@ class Clone(BaseModel):
     only: list[str] = []
     overwrite: bool = False
     confirm: bool = False
-    reason: str = Field("", max_length=REASON_MAX)
+    reason: Reason = up_to(REASON_MAX)
     dry_run: bool = False
+    rehearse: bool = False
+    rehearsal: str = ""
 
 
 @router.get("/sites/{site}/moves")
@@ -45,27 +49,31 @@ def listing(ctx: Ctx, site: ThisSite, page: Paged, env: str = "", before: str = 
 
 
 @router.post("/sites/{site}/clone")
-def clone(
-    ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Clone
-) -> Told[shapes.Move | shapes.Compared]:
+def clone(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Clone) -> Told[Done]:
     """Content of an environment or a snapshot moves into an environment: `database`, `files` or both; `only` names
-    groups, tables (`table:posts`) or paths. With `dry_run` it says what would be added, changed and removed. `confirm`
-    is needed for production.
+    groups, tables (`table:posts`) or paths. With `dry_run` it says what would be added, changed and removed;
+    `rehearse` does it on a copy, and `rehearsal` holds it to that. `confirm` is needed for production.
     """
     return told(ctx, request, cloned(ctx, who, site, body))
 
 
-def cloned(ctx: Context, who: Actor, site: Site, body: Clone) -> Verb[shapes.Move | shapes.Compared]:
+def cloned(ctx: Context, who: Actor, site: Site, body: Clone) -> Verb[Done]:
     """What moves content for whoever may. Raises Refused, NotFound."""
     source, target = moves.source_of(ctx, site, body.source), history.environment_of(ctx, site, body.target)
-    moves.allow(who, site, target, confirmed=body.confirm, dry_run=body.dry_run)
+    moves.allow(who, site, target, confirmed=body.confirm, dry_run=body.dry_run or body.rehearse)
     chosen = Chosen.of(body.database, body.files, body.only, body.overwrite)
 
-    def run(teller: Teller) -> shapes.Move | shapes.Compared:
-        ask = Ask(who.name, site, target.name, body.reason, body.dry_run, teller=teller)
+    def run(teller: Teller) -> Done:
+        ask = Ask(
+            who.name, site, target.name, body.reason, body.dry_run, rehearse=body.rehearse,
+            rehearsal=body.rehearsal, teller=teller,
+        )  # fmt: skip
         if body.dry_run:
             report = moves.compare(ctx, ask, source, chosen)
             return {"dry_run": True, "from": source.name, "to": target.name, **report.as_json()}
-        return views.move(moves.clone(ctx, ask, source, chosen))
+        try:
+            return views.move(moves.clone(ctx, ask, source, chosen))
+        except Rehearsed as done:
+            return views.rehearsed(done, teller)
 
     return run

@@ -4,19 +4,19 @@ from collections.abc import Callable
 from typing import Literal
 
 from fastapi import Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from gitdeploy.domain import target as targets
+from gitdeploy.domain.length import REASON_MAX
 from gitdeploy.domain.names import PRODUCTION
-from gitdeploy.domain.options import REASON_MAX, Options
+from gitdeploy.domain.options import Options, checked
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.schedule import moment
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.target import Target
-from gitdeploy.errors import Invalid
 from gitdeploy.service import diff as diffs
-from gitdeploy.service import freeze, history, pictures, serving
+from gitdeploy.service import freeze, history, pictures, rollback, serving
 from gitdeploy.service import order as orders
 from gitdeploy.service import release as releases
 from gitdeploy.service import schedule as schedules
@@ -27,7 +27,7 @@ from gitdeploy.service.release import Ask
 from gitdeploy.service.serving import Verified
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
-from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.asking import Ctx, Reason, ThisSite, Who, up_to
 from gitdeploy.web.api.paging import Number, Paged
 from gitdeploy.web.api.route import Png, noun
 from gitdeploy.web.shapes import releases as shapes
@@ -42,7 +42,7 @@ Done = shapes.Release | shapes.Schedule | shapes.DryRun | Rehearsal
 class Order(BaseModel):
     target: str = ""
     env: str = PRODUCTION
-    reason: str = Field("", max_length=REASON_MAX)
+    reason: Reason = up_to(REASON_MAX)
     dry_run: bool = False
     no_cache: bool = False
     config: Literal["", "now", "then"] = ""
@@ -160,11 +160,9 @@ def ordered(ctx: Context, who: Actor, site: Site, verb: str, body: Order) -> Ver
     act, default, _says = ORDERS[verb]
     env = history.environment_of(ctx, site, body.env)
     who.need(Role.MAINTAINER, site.name, f"{verb} {env.name}", env.name)
-    for flag in ("force_schema", "override_freeze"):
-        if getattr(body, flag) and not body.reason:
-            raise Invalid(f"{flag} needs a reason.", "Say why with reason.")
+    options = checked(_options(body))
     if verb != "rollback":
-        freeze.allow(ctx, who, site, env.name, _options(body))
+        freeze.allow(ctx, who, site, env.name, options)
     ask_for = body.target or default
 
     def run(teller: Teller) -> Done:
@@ -175,7 +173,7 @@ def ordered(ctx: Context, who: Actor, site: Site, verb: str, body: Order) -> Ver
         )  # fmt: skip
         try:
             if body.at:
-                return views.schedule(orders.file(ctx, who, site, verb, ask_for, _options(body), teller))
+                return views.schedule(orders.file(ctx, who, site, verb, ask_for, options, teller))
             return views.release(act(ctx, ask, targets.parse(ask_for)))
         except releases.DryRun as done:
             return {"dry_run": True, "message": done.message}
@@ -187,7 +185,7 @@ def ordered(ctx: Context, who: Actor, site: Site, verb: str, body: Order) -> Ver
 
 ORDERS: dict[str, tuple[Callable[[Context, Ask, Target], Release], str, str]] = {
     "promote": (releases.promote, "", "A build, branch, tag or commit goes live as it was built."),
-    "rollback": (releases.rollback, "previous", "A release that served before is live again."),
+    "rollback": (rollback.rollback, "previous", "A release that served before is live again."),
     "redeploy": (releases.redeploy, "live", "A fresh build of the same commit goes live."),
 }
 """Of each verb: what carries it out, what it means without a target, and what it is."""

@@ -59,4 +59,4 @@ def noun(tag: str) -> APIRouter:
     def name(route: APIRoute) -> str:
         return f"{tag}_{route.name}{'_of_project' if '/projects/' in route.path else ''}"
 
-    return APIRouter(tags=[tag], route_class=_Route, generate_unique_id_function=name)
+    return APIRouter(prefix="/v1", tags=[tag], route_class=_Route, generate_unique_id_function=name)

@@ -23,9 +23,7 @@ _ERRORS = {
     422: "What was asked for cannot be understood.",
     500: "It was tried and did not succeed.",
 }
-_EXAMPLES: dict[str, dict[str, Any]] = json.loads(
-    Path(__file__).with_name("examples.json").read_text("utf-8")
-)
+_EXAMPLES = Path(__file__).with_name("examples.json")
 _TAG = {"ETag": {"description": "Of what was read.", "schema": {"type": "string"}}}
 _NEXT = {"Link": {"description": 'The next page: <…>; rel="next".', "schema": {"type": "string"}}}
 _AGAIN = {
@@ -58,6 +56,7 @@ def whole(schema: dict[str, Any]) -> dict[str, Any]:
         shapes.pop(name, None)
     schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     schema["security"] = [{"token": []}]
+    examples = json.loads(_EXAMPLES.read_text("utf-8"))
     for method, _, operation in operations(schema):
         answers = operation["responses"]
         for status, says in _ERRORS.items():
@@ -73,7 +72,7 @@ def whole(schema: dict[str, Any]) -> dict[str, Any]:
         if any(one["name"] == "limit" for one in operation.get("parameters", [])) and "304" in answers:
             answers["200"]["headers"] = {**_TAG, **_NEXT}
         operation["responses"] = dict(sorted(answers.items()))
-        _exemplify(operation)
+        _exemplify(operation, examples.get(operation["operationId"], {}))
     return schema
 
 
@@ -96,9 +95,8 @@ def _may(status: int, method: str, operation: dict[str, Any]) -> bool:
     return True
 
 
-def _exemplify(operation: dict[str, Any]) -> None:
+def _exemplify(operation: dict[str, Any], example: dict[str, Any]) -> None:
     """Show what a real server was asked, and what it answered."""
-    example = _EXAMPLES.get(operation["operationId"], {})
     answers = [said for status, said in operation["responses"].items() if status.startswith("2")]
     for what, part in (("asked", operation.get("requestBody", {})), *(("answered", one) for one in answers)):
         kind = next(iter(part.get("content", {})), "")

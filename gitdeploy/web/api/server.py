@@ -6,7 +6,8 @@ from pydantic import BaseModel
 from gitdeploy.domain.role import EVERY_SITE, Role
 from gitdeploy.errors import Refused
 from gitdeploy.service import access, doctor, retention, transport
-from gitdeploy.service.doctor import Checked, Finding
+from gitdeploy.service.doctor import Checked
+from gitdeploy.service.finding import Finding
 from gitdeploy.service.retention import Collected
 from gitdeploy.service.teller import Teller
 from gitdeploy.web.api.asking import Ctx, Who

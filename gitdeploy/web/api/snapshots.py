@@ -5,8 +5,8 @@ from typing import Literal
 from fastapi import Request
 from pydantic import BaseModel, Field
 
+from gitdeploy.domain.length import REASON_MAX
 from gitdeploy.domain.names import PRODUCTION
-from gitdeploy.domain.options import REASON_MAX
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import LABEL_MAX, Snapshot
@@ -21,7 +21,7 @@ from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
-from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.asking import Ctx, Reason, ThisSite, Who, up_to
 from gitdeploy.web.api.paging import Number, Paged
 from gitdeploy.web.api.route import noun
 from gitdeploy.web.shapes import data as shapes
@@ -36,7 +36,7 @@ Done = Release | DryRun | shapes.Rehearsal
 
 class Take(BaseModel):
     env: str = PRODUCTION
-    label: str = Field("", max_length=LABEL_MAX)
+    label: str = up_to(LABEL_MAX)
     pinned: bool = False
 
 
@@ -49,7 +49,7 @@ class Restore(BaseModel):
     env: str = ""
     code: bool = False
     confirm: bool = False
-    reason: str = Field("", max_length=REASON_MAX)
+    reason: Reason = up_to(REASON_MAX)
     dry_run: bool = False
     rehearse: bool = False
     rehearsal: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -15,7 +16,17 @@ from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.schedule import moment
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import GitdeployError, Invalid, NotFound
-from gitdeploy.service import bad_commits, diff, freeze, history, migration, offer, pictures, snapshot
+from gitdeploy.service import (
+    approval,
+    bad_commits,
+    diff,
+    freeze,
+    history,
+    migration,
+    offer,
+    pictures,
+    snapshot,
+)
 from gitdeploy.service import schedule as schedules
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
@@ -24,8 +35,9 @@ from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.api.releases import ORDERS, Done, Order, ordered
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import SENT, Form, Seen, Sent, ThisSite
+from gitdeploy.web.pages.releases import asked
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _KINDS: tuple[Literal["changed"], Literal["added"], Literal["removed"]] = ("changed", "added", "removed")
 _PATHS = 200
 _TITLES = {"promote": "Promote to {env}", "rollback": "Roll {env} back", "redeploy": "Build {target} again"}
@@ -48,6 +60,9 @@ def promote(
         message=commit.message.strip(), target=target, returning=returning,
         shown_on=[views.environment(ctx, one) for one in shown_on], pictures=pictures.of_build(ctx, site, build.id),
         why_not=offer.promote(ctx, visit.actor, site, where), **_common(ctx, site, where, target),
+        approvals=[asked(visit.actor, one) for one in approval.listing(ctx, site)
+                   if (one.env, one.commit, one.artifact) == (where.name, commit.id, build.artifact)],
+        needed=approval.needed(ctx, site.name, where.name),
     )  # fmt: skip
 
 
@@ -134,7 +149,7 @@ def _order(form: Form) -> Order:
             snapshot=form.ticked("snapshot"), force_schema=form.ticked("force_schema"),
             no_cache=form.ticked("no_cache"), config="then" if form.get("config") == "then" else "",
             override_freeze=form.ticked("override_freeze"),
-            at=moment(f"{at}Z" if "+" not in at and not at.endswith("Z") else at) if at else "",
+            at=moment(f"{at}Z" if re.search(r"T\d\d:\d\d(:\d\d)?$", at) else at) if at else "",
         )  # fmt: skip
     except ValidationError as error:
         first = error.errors()[0]

@@ -56,6 +56,7 @@ class Snapshot(TypedDict):
     pinned: bool
     database: dict[str, HeldRows]
     verified: Proof | None
+    flaw: str | None
     copied: Copied | None
     expires_at: str | None
 

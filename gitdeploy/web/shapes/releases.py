@@ -58,6 +58,7 @@ class Build(TypedDict):
     finished_at: str | None
     seconds: float | None
     error: str | None
+    push: str | None
 
 
 class Schedule(TypedDict):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NotRequired
+
 from typing_extensions import TypedDict
 
 from gitdeploy.domain.webhook import Asked
@@ -34,6 +36,46 @@ class Event(TypedDict):
     data: dict[str, object]
     prev: str
     hash: str
+
+
+class Backup(TypedDict):
+    """`stored` are the bytes that were not in `place` before; `without` says what could not be had."""
+
+    id: str
+    created_at: str
+    actor: str
+    place: str
+    files: int
+    bytes: int
+    stored: int
+    seconds: float
+    without: list[str]
+
+
+class BegunLogin(TypedDict):
+    """As in RFC 8628, 3.2; `expires_in` and `interval` are seconds."""
+
+    device_code: str
+    user_code: str
+    verification_uri: str
+    expires_in: int
+    interval: int
+
+
+class Login(TypedDict):
+    """`state` is pending, slow_down or allowed; the token comes with that, once."""
+
+    state: str
+    interval: int
+    token: NotRequired[str]
+    id: NotRequired[str]
+    actor: NotRequired[str]
+    expires_at: NotRequired[str | None]
+
+
+class LoggedOut(TypedDict):
+    revoked: str
+    actor: str
 
 
 class Revoked(TypedDict):
