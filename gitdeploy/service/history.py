@@ -68,15 +68,20 @@ def live_in(ctx: Context, site: Site, envs: Iterable[str]) -> list[Release]:
     return ctx.ledger.releases.where(state="live", site=site.name, env=names) if names else []
 
 
+def previous(ctx: Context, site: Site, env: str) -> Release | None:
+    """What `rollback/previous` goes to."""
+    newest = _served(ctx, site, env, limit=_RECENT)
+    found = rules.previous(newest) if rules.is_whole(newest) else None
+    return found or rules.previous(_served(ctx, site, env))
+
+
 def find(ctx: Context, site: Site, env: str, target: Target) -> Release:
     """The release of `env` that `target` names; NotFound with what there is."""
     match target:
         case Live():
             candidates = _served(ctx, site, env, state="live")
         case Previous():
-            newest = _served(ctx, site, env, limit=_RECENT)
-            found = rules.previous(newest) if rules.is_whole(newest) else None
-            found = found or rules.previous(_served(ctx, site, env))
+            found = previous(ctx, site, env)
             if found is None:
                 raise NotFound(
                     f"{env} of {site.name} has no earlier good release to go back to.",

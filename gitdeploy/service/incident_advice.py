@@ -9,10 +9,10 @@ The lightest way that fits. What no rollback takes back is said beside it: what 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gitdeploy.domain import release as rules
 from gitdeploy.domain.app import RELEASE
 from gitdeploy.domain.config import BUILD, difference
 from gitdeploy.domain.diff import Names
@@ -24,7 +24,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.domain.units import roughly
 from gitdeploy.errors import GitdeployError, NotFound
 from gitdeploy.service import config as configs
-from gitdeploy.service import serving
+from gitdeploy.service import history, serving
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 
@@ -66,17 +66,16 @@ def advise(ctx: Context, actor: Actor, site: Site) -> Advice:
     live = live_release(ctx, site.name, PRODUCTION)
     if live is None:
         raise NotFound(f"{site.name} serves nothing in production yet.", "Deploy it: git push managed main")
-    served = ctx.ledger.releases.where(
-        site=site.name, env=PRODUCTION, sql="live_at IS NOT NULL", order="number DESC"
-    )
-    before = next((one for one in served if one.number < live.number), None)
+    before = ctx.ledger.releases.one(
+        site=site.name, env=PRODUCTION, sql="live_at IS NOT NULL AND number < ?", given=(live.number,),
+        order="number DESC",
+    )  # fmt: skip
     seconds = (datetime.now(UTC) - datetime.fromisoformat(live.live_at or "")).total_seconds()
     change = {"config": "configuration", "rollback": "rollback"}.get(live.kind, "deploy")
     recent = seconds < RECENT
-    tagged, tag = _last_tagged(ctx, site, live, served)
-    answer, command, goal = _way_back(
-        live, before, roughly(seconds), recent, rules.previous(served), tagged, tag
-    )
+    tagged, tag = _last_tagged(ctx, site, live)
+    previous = history.previous(ctx, site, PRODUCTION)
+    answer, command, goal = _way_back(live, before, roughly(seconds), recent, previous, tagged, tag)
     open_one = ctx.ledger.incidents.one(site=site.name, state="open", order="number DESC")
     return Advice(
         live, seconds, before, change, recent, goal, tag if goal is tagged else "",
@@ -119,20 +118,16 @@ def _way_back(
     return f"{said} There is nothing good to go back to: mend it and push.", "git push managed main", None
 
 
-def _last_tagged(
-    ctx: Context, site: Site, live: Release, served: list[Release]
-) -> tuple[Release | None, str]:
+def _last_tagged(ctx: Context, site: Site, live: Release) -> tuple[Release | None, str]:
     """The newest good release before what is live whose commit has a tag."""
     tags = ctx.repository(site.name).tags()
-    for one in served:
-        if (
-            one.origin < live.origin
-            and one.mark != BAD
-            and one.artifact != live.artifact
-            and one.commit in tags
-        ):
-            return one, tags[one.commit]
-    return None, ""
+    found = ctx.ledger.releases.one(
+        site=site.name, env=PRODUCTION, order="+number DESC",  # by commit, not through all numbers
+        sql="live_at IS NOT NULL AND origin < ? AND mark != ? AND artifact != ?"
+        ' AND "commit" IN (SELECT value FROM json_each(?))',
+        given=(live.origin, BAD, live.artifact, json.dumps(list(tags))),
+    )  # fmt: skip
+    return (found, tags[found.commit]) if found else (None, "")
 
 
 def _config_since(ctx: Context, site: Site, before: Release | None) -> dict[str, Reconfigured]:

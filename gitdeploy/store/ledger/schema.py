@@ -25,7 +25,7 @@ CREATE TABLE builds (
 );
 CREATE INDEX builds_by_key ON builds (site, key, state);
 CREATE INDEX builds_by_commit ON builds (site, "commit");
-CREATE INDEX builds_by_state ON builds (state);
+CREATE INDEX builds_by_state ON builds (state, site);
 CREATE INDEX builds_by_site ON builds (site, id);
 CREATE INDEX builds_by_artifact ON builds (artifact);
 CREATE TABLE releases (
@@ -38,6 +38,8 @@ CREATE TABLE releases (
 );
 CREATE INDEX releases_by_env ON releases (site, env, number);
 CREATE INDEX releases_by_state ON releases (state, site, env);
+CREATE INDEX releases_of_site_by_state ON releases (state, site, number);
+CREATE INDEX releases_by_commit ON releases (site, env, "commit");
 CREATE INDEX releases_by_time ON releases (live_at);
 CREATE INDEX releases_by_serves ON releases (serves, site, env);
 CREATE INDEX releases_of_env_by_time ON releases (site, env, live_at, number);
