@@ -8,7 +8,8 @@ GitdeployError
     Refused     5  403  policy or role says no
     NotProven   6  409  a signature, digest or provenance does not hold
 
-`message` is one sentence that says what is wrong; `hint` is the next step ("" when there is none).
+`message` is one sentence that says what is wrong; `hint` is the next step ("" when there is none); `again` after how
+many seconds the same may go well, 0 when trying again is no use.
 Anything that is not a GitdeployError is a bug in gitdeploy and may show its traceback.
 """
 
@@ -22,10 +23,11 @@ class GitdeployError(Exception):
     exit_code: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, again: int = 0) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.again = again
 
     def as_json(self) -> dict[str, str]:
         """The one error shape of every door: `{code, message, hint}`."""

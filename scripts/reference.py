@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from gitdeploy.cli import main
 from gitdeploy.domain import setting_text
-from gitdeploy.web.api import router
+from gitdeploy.web.api import ROUTES
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 100
@@ -25,7 +25,8 @@ CLI = """\
 # Commands
 
 The same commands work on the server's own machine (over a socket of `GITDEPLOY_HOME`), from elsewhere
-(`GITDEPLOY_URL` and `GITDEPLOY_TOKEN`), and over SSH (`ssh git@host releases blog`). Facts go to standard output, as
+(`gitdeploy login URL` once, then `GITDEPLOY_URL`; or with `GITDEPLOY_TOKEN`), and over SSH
+(`ssh git@host releases blog`). Facts go to standard output, as
 one JSON document with `--json`; what is said meanwhile goes to standard error. [Refs and options](refs-and-options.md)
 says how to do most of it with git alone.
 
@@ -35,14 +36,27 @@ API = """\
 
 Every command is one of these requests. Over TCP they need `Authorization: Bearer gd_live_…`
 (`gitdeploy token create ACTOR`); over the unix socket `run/api.sock` in the server's home they need nothing, since
-only its owner can reach it. `/openapi.json` describes every field, `/healthz` answers `ok`, and
+only its owner can reach it. `/healthz` answers `ok`, and
 `/<site>.git` is git's own smart HTTP, with the token as the password.
 
 Bodies and answers are JSON; times are UTC ISO 8601, sizes bytes, durations seconds. An error is
 `{"error": {"code", "message", "hint"}}` with the status 401 (no token that counts), 403 (refused), 404, 409 (busy, or
-not proven), 422 (not understood) or 500 (it failed). A request that takes a while and is sent with
-`Accept: application/x-ndjson` is told as it happens: `{"said": "…"}` lines, then one `{"result": …}` or
-`{"error": …}`.
+not proven), 412 (changed meanwhile), 422 (not understood) or 500 (it failed). Where trying again is of use,
+`Retry-After` says when.
+`/openapi.json` (OpenAPI 3.1) has the shape of every answer, with an example that a real server gave.
+
+A request that takes a while and is sent with `Accept: application/x-ndjson` is told as it happens: `{"said": "…"}`
+lines, then one `{"result": …}` or `{"error": …}`. With `Accept: text/event-stream` the same comes as server-sent
+events, named `said`, `result` and `error`. Logs are then an event for each line, and the audit log (`/v1/events/lines`)
+has events with the id and the action of each, so that a browser that lost its connection goes on where it was
+(`Last-Event-ID`). What ends by itself ends with an event `end`.
+
+Long lists come in pages: `limit` (100 when it is not said, 1000 at most), and `before` or `after`, which name the last
+one already seen. While there is more, the answer has a header `Link: <…>; rel="next"`, which leads to the next page.
+
+What is read has an `ETag`; with `If-None-Match` and that tag the answer is 304 while nothing has changed. A change of a
+site, its lock, configuration or list of visitors, and of an incident, may carry the tag of what was read as `If-Match`:
+when somebody else has changed it meanwhile it is refused (412), and nothing has changed.
 
 A request that changes something may carry an `Idempotency-Key` of up to 255 characters, such as a UUID. The same
 person's same key with the same request acts once and is given the same answer for 7 days, whenever it comes and from
@@ -69,8 +83,9 @@ def walk(context: click.Context) -> Iterator[click.Context]:
     yield context
     command = context.command
     if isinstance(command, click.Group):
-        for name in sorted(command.commands):
-            below = command.commands[name]
+        for name in sorted(command.list_commands(context)):
+            below = command.get_command(context, name)
+            assert below is not None
             yield from walk(click.Context(below, info_name=name, parent=context, terminal_width=WIDTH))
 
 
@@ -86,7 +101,7 @@ def api_page() -> str:
 def api_routes() -> Iterator[tuple[str, str, str, str, str]]:
     """(tag, method, path, what it takes, first line of its docstring or else its name), in the order of the source."""
     app = FastAPI()
-    app.include_router(router)
+    app.router.routes += ROUTES
     schema = app.openapi()
     for path, methods in schema["paths"].items():
         for method, route in methods.items():

@@ -13,9 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 GITDEPLOY = (sys.executable, "-m", "gitdeploy")
 GIT_ENV = {
@@ -240,3 +242,26 @@ class Project:
             else:
                 (options if word.startswith("-") else refs).append(word)
         return self.run("push", *options, remote, *refs)
+
+
+def running(request: pytest.FixtureRequest) -> Server:
+    """The fixture `server`; which edge serves it may be said by indirect parametrizing."""
+    one = Server(edge_driver=getattr(request, "param", "embedded"))
+    request.addfinalizer(one.destroy)
+    one.start()
+    return one
+
+
+def project_of(server: Server, tmp_path: Path) -> Project:
+    """The fixture `project`: its remote `managed` is the site `blog` of the server, pushed to by a maintainer."""
+    server.cli("site", "create", "blog")
+    one = Project(tmp_path / "project", server)
+    one.git("remote", "add", "managed", server.remote("blog", "maya", "maintainer"))
+    return one
+
+
+def passing_project(server: Server, tmp_path: Path) -> Iterator[Project]:
+    """The same on a server that others use after it: its sites are removed in the end."""
+    yield project_of(server, tmp_path)
+    for site in server.facts("site", "list"):
+        server.cli("site", "remove", site["name"], "--yes")

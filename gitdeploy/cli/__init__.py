@@ -3,32 +3,11 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
 
 from gitdeploy import __version__
-from gitdeploy.cli import (
-    access,
-    approvals,
-    builds,
-    config,
-    cutovers,
-    demo,
-    dev,
-    domains,
-    events,
-    freezes,
-    incident,
-    moves,
-    processes,
-    rehearsals,
-    releases,
-    server,
-    sites,
-    snapshots,
-    ssh,
-    webhooks,
-)
 from gitdeploy.cli.asking import Settings
 from gitdeploy.errors import GitdeployError
 
@@ -38,8 +17,45 @@ Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 no such thing, 4 busy or locke
 """
 
 
+NOUNS = {
+    "server": "serve edge doctor gc fsck recover init docs completion",
+    "demo": "demo",
+    "dev": "dev",
+    "sites": "site lock unlock maintenance allow",
+    "domains": "domain",
+    "releases": "releases live promote rollback redeploy diff verify pin schedule",
+    "rehearsals": "rehearsal",
+    "snapshots": "snapshot",
+    "moves": "clone moves",
+    "cutovers": "cutover",
+    "approvals": "approvals approve",
+    "freezes": "freeze",
+    "incident": "incident",
+    "builds": "builds build previews preview",
+    "processes": "ps scale run console logs",
+    "access": "access token key",
+    "login": "login logout",
+    "ssh": "ssh",
+    "config": "config",
+    "webhooks": "webhook",
+    "events": "events",
+    "backups": "backup",
+}
+"""The modules, each with its commands. Only that of the command that is run is imported."""
+_MODULES = {command: module for module, commands in NOUNS.items() for command in commands.split()}
+
+
 class Commands(click.Group):
     """Prints what went wrong in one place: the sentence, then the next step."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _MODULES:
+            return None
+        found: tuple[click.Command, ...] = import_module(f"gitdeploy.cli.{_MODULES[cmd_name]}").COMMANDS
+        return next(one for one in found if one.name == cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -71,30 +87,3 @@ def main(ctx: click.Context, home: str | None, url: str, token: str) -> None:
       git push managed HEAD:rollback/r41    r41 is live again
     """
     ctx.obj = Settings.of(home, url, token)
-
-
-NOUNS = (
-    server,
-    demo,
-    dev,
-    sites,
-    domains,
-    releases,
-    rehearsals,
-    snapshots,
-    moves,
-    cutovers,
-    approvals,
-    freezes,
-    incident,
-    builds,
-    processes,
-    access,
-    ssh,
-    config,
-    webhooks,
-    events,
-)
-for noun in NOUNS:
-    for command in noun.COMMANDS:
-        main.add_command(command)

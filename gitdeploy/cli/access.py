@@ -76,7 +76,7 @@ def listing(asked: Settings, site: str, can: str, as_json: bool) -> None:
     if can:
         _who_can(asked, site, can, as_json)
         return
-    found = asked.client.get("/access", site=site)
+    found = asked.client.every("/access", site=site)
     if as_json:
         screen.facts(found)
         return
@@ -137,7 +137,7 @@ def create_token(
 @settings
 def list_tokens(asked: Settings, as_json: bool) -> None:
     """List tokens, never their secrets."""
-    found = asked.client.get("/tokens")
+    found = asked.client.every("/tokens")
     if as_json:
         screen.facts(found)
         return
@@ -190,7 +190,7 @@ def add_key(
 @settings
 def list_keys(asked: Settings, as_json: bool) -> None:
     """List the keys."""
-    found = asked.client.get("/keys")
+    found = asked.client.every("/keys")
     if as_json:
         screen.facts(found)
         return

@@ -13,7 +13,7 @@ from gitdeploy.cli.asking import Settings, as_json, settings, site
 @settings
 def listing(asked: Settings, site: str, everything: bool, as_json: bool) -> None:
     """What of SITE waits for approvals before it goes live, newest first."""
-    found = asked.client.get(f"/sites/{site}/approvals", all=everything or "")
+    found = asked.client.every(f"/sites/{site}/approvals", all=everything or "")
     if as_json:
         screen.facts(found)
         return

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from gitdeploy.cli import credentials
 from gitdeploy.cli.client import Client
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.errors import Invalid
@@ -31,7 +32,10 @@ class Settings:
 
     @property
     def client(self) -> Client:
-        return Client(self.home, self.url, self.token, os.environ.get("GITDEPLOY_SESSION", ""))
+        token = self.token
+        if self.url and not token:
+            token = credentials.read(credentials.address(self.url)).get("token", "")
+        return Client(self.home, self.url, token, os.environ.get("GITDEPLOY_SESSION", ""))
 
 
 def default_home() -> Path:

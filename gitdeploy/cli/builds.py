@@ -15,7 +15,7 @@ from gitdeploy.cli.asking import Settings, as_json, settings, site
 @settings
 def listing(asked: Settings, site: str, limit: int, as_json: bool) -> None:
     """The builds of SITE, newest first."""
-    found = asked.client.get(f"/sites/{site}/builds", limit=limit)
+    found = asked.client.every(f"/sites/{site}/builds", most=limit)
     if as_json:
         screen.facts(found)
         return
@@ -86,7 +86,7 @@ def cancel(asked: Settings, build: str, as_json: bool) -> None:
 @settings
 def previews(asked: Settings, site: str, as_json: bool) -> None:
     """The previews of SITE, with their addresses."""
-    found = asked.client.get(f"/sites/{site}/environments", kind="preview")
+    found = asked.client.every(f"/sites/{site}/environments", kind="preview")
     if as_json:
         screen.facts(found)
         return

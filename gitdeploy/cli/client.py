@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 from gitdeploy.errors import BY_CODE, Failed, GitdeployError, Invalid, Refused
 
 LINES = "application/x-ndjson"
+_PAGE = 500
 
 
 class Client:
@@ -32,11 +34,22 @@ class Client:
     def get(self, path: str, **query: object) -> Any:
         return self.ask("GET", path, query=query)
 
+    def every(self, path: str, *, most: int = 0, **query: object) -> list[Any]:
+        """A list to its end, or `most` of it, page by page."""
+        found: list[Any] = []
+        target = self._target(path, {**query, "limit": min(most or _PAGE, _PAGE)})
+        while target:
+            with self._open("GET", target, None, "application/json") as answer:
+                found += _read(answer)
+                following = re.match(r'<(.+)>; rel="next"', answer.getheader("Link", ""))
+            target = following[1] if following and (not most or len(found) < most) else ""
+        return found[:most] if most else found
+
     def ask(
         self, method: str, path: str, body: object = None, *, query: dict[str, object] | None = None
     ) -> Any:
         """The answer's JSON; raises the error it carries, by its own class."""
-        with self._open(method, path, body, query, "application/json") as answer:
+        with self._open(method, self._target(path, query), body, "application/json") as answer:
             return _read(answer)
 
     def follow(
@@ -49,7 +62,7 @@ class Client:
         method: str = "POST",
     ) -> Any:
         """Ask for something that takes a while, and hear what is said while it happens; returns the result."""
-        with self._open(method, path, body, query, LINES) as answer:
+        with self._open(method, self._target(path, query), body, LINES) as answer:
             if answer.status >= 400:
                 return _read(answer)
             for line in answer:
@@ -64,7 +77,7 @@ class Client:
 
     def chunks(self, path: str, **query: object) -> Iterator[bytes]:
         """A plain-text answer as it comes."""
-        with self._open("GET", path, None, query, "text/plain") as answer:
+        with self._open("GET", self._target(path, query), None, "text/plain") as answer:
             if answer.status >= 400:
                 _read(answer)
             while chunk := answer.read1(65536):
@@ -87,11 +100,11 @@ class Client:
             raise self._unreachable(error) from error
         return door
 
-    def _open(
-        self, method: str, path: str, body: object, query: dict[str, object] | None, accept: str
-    ) -> http.client.HTTPResponse:
+    def _target(self, path: str, query: dict[str, object] | None) -> str:
         said = {name: str(value) for name, value in (query or {}).items() if value not in ("", None, False)}
-        target = "/v1" + urllib.parse.quote(path) + ("?" + urllib.parse.urlencode(said) if said else "")
+        return "/v1" + urllib.parse.quote(path) + ("?" + urllib.parse.urlencode(said) if said else "")
+
+    def _open(self, method: str, target: str, body: object, accept: str) -> http.client.HTTPResponse:
         headers = {"Accept": accept, "Host": self._url.netloc or "localhost"}
         if self._session:
             headers["Authorization"] = f"Session {self._session}"

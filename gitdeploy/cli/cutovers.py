@@ -39,7 +39,7 @@ def request(asked: Settings, site: str, preview: str, note: str, ticket: str, as
 @settings
 def listing(asked: Settings, site: str, as_json: bool) -> None:
     """List the requests of SITE, newest first."""
-    found = asked.client.get(f"/sites/{site}/cutover-requests")
+    found = asked.client.every(f"/sites/{site}/cutover-requests")
     if as_json:
         screen.facts(found)
         return

@@ -57,7 +57,7 @@ def remove(asked: Settings, site: str, domain: str) -> None:
 @settings
 def listing(asked: Settings, site: str, as_json: bool) -> None:
     """List the domains of SITE."""
-    found = asked.client.get(f"/sites/{site}/domains")
+    found = asked.client.every(f"/sites/{site}/domains")
     if as_json:
         screen.facts(found)
         return

@@ -39,7 +39,7 @@ def group(
         for one in _lines(asked, site=site, since=_utc(since), after=after, follow=True):
             click.echo(json.dumps(one, ensure_ascii=False) if as_json else "  ".join(_row(one)))
         return
-    found = asked.client.get("/events", site=site, since=_utc(since), limit=limit)
+    found = asked.client.every("/events", site=site, since=_utc(since), most=limit)
     if as_json:
         screen.facts(found)
         return

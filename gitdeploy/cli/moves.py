@@ -57,7 +57,7 @@ def clone(
 @settings
 def listing(asked: Settings, site: str, env: str, as_json: bool) -> None:
     """List what content was moved between the environments of SITE, newest first."""
-    found = asked.client.get(f"/sites/{site}/moves", env=env)
+    found = asked.client.every(f"/sites/{site}/moves", env=env)
     if as_json:
         screen.facts(found)
         return

@@ -19,7 +19,7 @@ def group() -> None:
 @settings
 def listing(asked: Settings, site: str, env: str, limit: int, as_json: bool) -> None:
     """List the rehearsals of SITE, newest first."""
-    found = asked.client.get(f"/sites/{site}/rehearsals", env=env, limit=limit)
+    found = asked.client.every(f"/sites/{site}/rehearsals", env=env, most=limit)
     if as_json:
         screen.facts(found)
         return

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from gitdeploy.cli import picture_book, screen
+from gitdeploy.cli import screen
 from gitdeploy.cli.asking import Settings, as_json, env, rehearsing, settings, site, utc
 
 
@@ -18,7 +18,7 @@ from gitdeploy.cli.asking import Settings, as_json, env, rehearsing, settings, s
 @settings
 def listing(asked: Settings, site: str, env: str, limit: int, everything: bool, as_json: bool) -> None:
     """What SITE has served, newest first: the history, and the menu to roll back from."""
-    found = asked.client.get(f"/sites/{site}/releases", env=env, limit=limit, all=everything or "")
+    found = asked.client.every(f"/sites/{site}/releases", env=env, most=limit, all=everything or "")
     if as_json:
         screen.facts(found)
         return
@@ -130,6 +130,8 @@ def diff(asked: Settings, site: str, target: str, env: str, pictures: Path | Non
     """What going live with TARGET (default: the newest build) would change."""
     found = asked.client.get(f"/sites/{site}/diff", target=target, env=env)
     if pictures is not None:
+        from gitdeploy.cli import picture_book
+
         found["pictures"] = picture_book.take(asked.client, site, found["build"], env, pictures)
     if as_json:
         screen.facts(found)
@@ -189,7 +191,7 @@ def schedule() -> None:
 @settings
 def schedules(asked: Settings, site: str, everything: bool, as_json: bool) -> None:
     """What of SITE waits for its hour, the next one first."""
-    found = asked.client.get(f"/sites/{site}/schedules", all=everything or "")
+    found = asked.client.every(f"/sites/{site}/schedules", all=everything or "")
     if as_json:
         screen.facts(found)
         return

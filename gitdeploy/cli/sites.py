@@ -34,9 +34,7 @@ def create(asked: Settings, site: str, as_json: bool) -> None:
 @settings
 def listing(asked: Settings, as_json: bool) -> None:
     """List the sites and what each serves."""
-    found = asked.client.get("/sites")
-    while page := found and asked.client.get("/sites", after=found[-1]["name"]):
-        found += page
+    found = asked.client.every("/sites")
     if as_json:
         screen.facts(found)
         return

@@ -39,7 +39,7 @@ def take(asked: Settings, site: str, env: str, label: str, pinned: bool, as_json
 @settings
 def listing(asked: Settings, site: str, env: str, as_json: bool) -> None:
     """List the snapshots of SITE, newest first."""
-    found = asked.client.get(f"/sites/{site}/snapshots", env=env)
+    found = asked.client.every(f"/sites/{site}/snapshots", env=env)
     if as_json:
         screen.facts(found)
         return

@@ -57,7 +57,7 @@ def add(asked: Settings, url: str, site: str, format: str, events: tuple[str, ..
 @settings
 def listing(asked: Settings, site: str, as_json: bool) -> None:
     """List the webhooks, and whether they work."""
-    found = asked.client.get("/webhooks", site=site)
+    found = asked.client.every("/webhooks", site=site)
     if as_json:
         screen.facts(found)
         return
@@ -100,7 +100,7 @@ def test(asked: Settings, webhook: str, as_json: bool) -> None:
 @settings
 def deliveries(asked: Settings, webhook: str, limit: int, as_json: bool) -> None:
     """List what was sent to WEBHOOK, newest first; with --json also request and answer."""
-    found = asked.client.get(f"/webhooks/{webhook}/deliveries", limit=limit)
+    found = asked.client.every(f"/webhooks/{webhook}/deliveries", most=limit)
     if as_json:
         screen.facts(found)
         return

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gitdeploy.domain.diff import Names
 from gitdeploy.errors import Invalid
 
 BUILD = "build"
@@ -66,8 +67,8 @@ def changed(config: Config, put: Config, removed: Iterable[str]) -> Config:
     return {**{name: one for name, one in config.items() if name not in gone}, **put}
 
 
-def difference(old: Config, new: Config) -> dict[str, list[str]]:
-    """Names only, never values: `{added, changed, removed}`."""
+def difference(old: Config, new: Config) -> Names:
+    """Names only, never values."""
     return {
         "added": sorted(set(new) - set(old)),
         "changed": sorted(name for name in set(old) & set(new) if old[name] != new[name]),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
 
 from gitdeploy.domain.globs import matches
+from gitdeploy.domain.move_outcome import MovedRows
 from gitdeploy.domain.schema import Table
 from gitdeploy.errors import Invalid, Refused
 
@@ -32,8 +32,11 @@ class RowChange:
     def is_empty(self) -> bool:
         return not (self.added or self.changed or self.removed)
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+    def as_json(self) -> MovedRows:
+        return {
+            "added": self.added, "changed": self.changed, "removed": self.removed,
+            "conflicts": list(self.conflicts), "kept": self.kept, "kept_rows": list(self.kept_rows),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)

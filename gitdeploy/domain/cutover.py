@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gitdeploy.errors import Busy, Invalid
+from gitdeploy.domain.length import at_most
+from gitdeploy.errors import Busy
 
 NOTE_MAX, TICKET_MAX = 1000, 120  # characters
 MOVES: Mapping[str, tuple[str, ...]] = {
@@ -82,5 +83,4 @@ def check_limits(note: str, ticket: str) -> None:
         ("The note", note, NOTE_MAX),
         ("The reference of the ticket", ticket, TICKET_MAX),
     ):
-        if len(said) > most:
-            raise Invalid(f"{what} has {len(said)} characters.", f"At most {most} are kept.")
+        at_most(most, what, said)

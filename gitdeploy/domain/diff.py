@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from typing_extensions import TypedDict
+
 INDEX = "index.html"
 
 
@@ -15,12 +17,27 @@ def pages(paths: Iterable[str]) -> list[str]:
     return sorted(path.removesuffix(INDEX) if path.endswith(f"/{INDEX}") else path for path in found)
 
 
-def lines(old: str, new: str) -> dict[str, list[str]]:
-    """`{added, removed}`: the lines of a file of rules that are new or gone, wherever they stand."""
+class Lines(TypedDict):
+    added: list[str]
+    removed: list[str]
+
+
+class Names(Lines):
+    changed: list[str]
+
+
+def lines(old: str, new: str) -> Lines:
+    """The lines of a file of rules that are new or gone, wherever they stand."""
     was, now = _said(old), _said(new)
     return {
         "added": [line for line in now if line not in was], "removed": [line for line in was if line not in now],
     }  # fmt: skip
+
+
+def told(names: Names) -> list[str]:
+    """Such as `PORT changed`."""
+    ways = (("added", names["added"]), ("changed", names["changed"]), ("removed", names["removed"]))
+    return [f"{name} {how}" for how, found in ways for name in found]
 
 
 def settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from gitdeploy.domain.content import NAMED
+from gitdeploy.domain.move_outcome import MovedFiles
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,17 @@ class FileChange:
             name: tuple(path for path in found if path in which) for name, found in asdict(self).items()
         })  # fmt: skip
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> MovedFiles:
         """Counts, and of each kind the first paths."""
-        found = asdict(self)
-        return {name: len(paths) for name, paths in found.items()} | {
-            "paths": {name: list(paths[:NAMED]) for name, paths in found.items()}
-        }
+        return {
+            "added": len(self.added), "changed": len(self.changed), "removed": len(self.removed),
+            "conflicts": len(self.conflicts), "kept": len(self.kept),
+            "paths": {
+                "added": list(self.added[:NAMED]), "changed": list(self.changed[:NAMED]),
+                "removed": list(self.removed[:NAMED]), "conflicts": list(self.conflicts[:NAMED]),
+                "kept": list(self.kept[:NAMED]),
+            },
+        }  # fmt: skip
 
 
 def compare(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from gitdeploy.domain.length import at_most
 from gitdeploy.errors import Invalid
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -112,8 +113,7 @@ def check(begins: str, ends: str, reason: str, now: str) -> None:
         raise Invalid("A freeze ends after it begins, and later than now.", "Say: --until 2026-11-30T08:00")
     if not reason.strip():
         raise Invalid("A freeze needs a reason, which whoever is refused will read.", 'Say: --reason "…"')
-    if len(reason) > LONGEST_REASON:
-        raise Invalid(f"The reason has {len(reason)} characters.", f"At most {LONGEST_REASON} are kept.")
+    at_most(LONGEST_REASON, "The reason", reason)
 
 
 # Private

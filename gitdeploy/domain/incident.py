@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from gitdeploy.errors import Invalid
 
@@ -95,7 +96,16 @@ def refers(message: str, number: int, commits: Collection[str]) -> bool:
     return any(commit.startswith(word) for word in said for commit in commits)
 
 
-def gate(ticks: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+class Ticked(TypedDict):
+    name: str
+    who: str
+    says: str
+    ticked: bool
+    by: str | None
+    at: str | None
+
+
+def gate(ticks: Mapping[str, Mapping[str, str]]) -> list[Ticked]:
     """Every box with how it stands."""
     return [
         {"name": box.name, "who": box.who, "says": box.says, "ticked": box.name in ticks,

@@ -10,6 +10,7 @@ from typing import Any
 from gitdeploy.domain.content import RowChange
 from gitdeploy.domain.file_change import FileChange
 from gitdeploy.domain.globs import matches
+from gitdeploy.domain.move_outcome import Outcome
 
 OPEN = ("prepared", "moving")
 """`prepared`: nothing has changed yet. `moving`: the database says whether it was made; without one it was."""
@@ -63,6 +64,12 @@ class Move:
     report: str = "{}"
     finished_at: str | None = None
     error: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What came of it, nothing before that is known."""
+        found: Outcome = json.loads(self.report)
+        return found
 
     @property
     def asked(self) -> Chosen:
@@ -134,17 +141,16 @@ class Report:
         for name, others in self.refers.items():
             yield f"{name} refers to {listed(others)}, which does not move: its rows have to be there"
 
-    def as_json(self) -> dict[str, Any]:
-        """`{groups: [{name, tables, files}], rows, files, withheld, links, conflicts, kept}`"""
-        counts = {what: self.count(what) for what in ("added", "changed", "removed")}
+    def as_json(self) -> Outcome:
+        added, changed, removed = (self.count(what) for what in ("added", "changed", "removed"))
         return {
             "groups": [
-                {"name": one.name, "tables": {name: asdict(table) for name, table in one.tables.items()},
+                {"name": one.name, "tables": {name: table.as_json() for name, table in one.tables.items()},
                  "files": one.files.as_json()}
                 for one in self.categories
             ],
-            "rows": {what: rows for what, (rows, _) in counts.items()},
-            "files": {what: files for what, (_, files) in counts.items()},
+            "rows": {"added": added[0], "changed": changed[0], "removed": removed[0]},
+            "files": {"added": added[1], "changed": changed[1], "removed": removed[1]},
             "withheld": list(self.withheld), "links": list(self.links),
             "conflicts": list(self.conflicts), "kept": list(self.kept),
         }  # fmt: skip

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from gitdeploy.domain.length import REASON_MAX, at_most
 from gitdeploy.domain.schedule import moment
 from gitdeploy.errors import Invalid
 
-REASON_MAX = 1000
 _FLAGS = (
     "wait",
     "detach",
@@ -70,24 +70,26 @@ def parse(pushed: Iterable[str]) -> Options:
             said[name] = _value(name, value)
         else:
             raise Invalid(f"Unknown push option {name[:80]!r}.", _nearest(name))
-    options = Options(**said)
+    return checked(Options(**said))
+
+
+def checked(options: Options) -> Options:
+    """Whichever door they came through. Raises Invalid for what contradicts itself, and for want of a reason."""
+    at_most(REASON_MAX, "The reason", options.reason)
     if options.wait and options.detach:
-        raise Invalid("The push options wait and detach contradict each other.", "Say one of them.")
+        raise Invalid("wait and detach contradict each other.", "Say one of them.")
     if options.rehearse and (options.rehearsal or options.dry_run):
-        raise Invalid("The push option rehearse stands alone.", "Say it without rehearsal=… and dry-run.")
+        raise Invalid("rehearse stands alone.", "Say it without a rehearsal, and without dry-run.")
     for flag in ("force-schema", "override-freeze"):
         if getattr(options, flag.replace("-", "_")) and not options.reason:
-            raise Invalid(f"The push option {flag} needs a reason.", f"Say: -o {flag} -o reason=…")
+            raise Invalid(f"{flag} needs a reason.", "Say why: with -o reason=…, or --reason.")
     return options
 
 
 def _value(name: str, value: str) -> str:
     if not value:
         raise Invalid(f"The push option {name} needs a value.", f"Say: -o {name}=…")
-    if len(value) > REASON_MAX:
-        raise Invalid(
-            f"The push option {name} has {len(value)} characters.", f"At most {REASON_MAX} are kept."
-        )
+    at_most(REASON_MAX, f"The {name}", value)
     if name == "config" and value not in CONFIGS:
         raise Invalid(f"The push option config cannot be {value[:40]!r}.", "Say config=now or config=then.")
     return moment(value) if name == "at" else value

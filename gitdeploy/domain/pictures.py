@@ -7,11 +7,21 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import unescape
-from typing import Any
 from urllib.parse import urlsplit
+
+from typing_extensions import TypedDict
+
+from gitdeploy.domain.diff import Names
 
 MOST = 12
 """Pages of which pictures are taken."""
+
+
+class PicturedPage(TypedDict):
+    """`change` is changed, added, removed or same."""
+
+    page: str
+    change: str
 
 
 @dataclass(frozen=True)
@@ -34,12 +44,12 @@ class Pictures:
     actor: str
 
     @property
-    def of(self) -> list[dict[str, Any]]:
-        said: list[dict[str, Any]] = json.loads(self.pages)
+    def of(self) -> list[PicturedPage]:
+        said: list[PicturedPage] = json.loads(self.pages)
         return said
 
 
-def worth_a_look(pages: dict[str, list[str]], listed: Iterable[str]) -> list[tuple[str, str]]:
+def worth_a_look(pages: Names, listed: Iterable[str]) -> list[tuple[str, str]]:
     """Addresses with what they are in files: changed ones first, then new and removed ones, then the front page and
     what the sitemap lists, which may look different all the same.
     """

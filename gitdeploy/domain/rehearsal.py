@@ -8,7 +8,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from typing_extensions import TypedDict
 
 VERBS = ("restore", "cutover", "migration", "rollback", "clone")
 """What can be rehearsed. A migration is a release whose release command may change databases."""
@@ -33,6 +34,37 @@ class Inputs:
             for name in sorted({*self.said, *then.said})
             if self.said.get(name) != then.said.get(name)
         )
+
+
+class Shape(TypedDict):
+    """What becomes of a database's schema."""
+
+    verdict: str
+    changes: list[str]
+
+
+class Tried(TypedDict):
+    """By table its rows before and after, null where there is no such table."""
+
+    tables: dict[str, tuple[int | None, int | None]]
+    schema: Shape
+
+
+class Lost(TypedDict):
+    """By `database/table` the rows of then and now; `since` is the snapshot that the preview was filled from."""
+
+    since: str | None
+    tables: dict[str, tuple[int, int]]
+
+
+class Findings(TypedDict, total=False):
+    """What was found as far as the rehearsal came; `seconds` by step."""
+
+    health: str
+    databases: dict[str, Tried]
+    lost: Lost
+    files: int
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -62,8 +94,8 @@ class Rehearsal:
         return Inputs(json.loads(self.described))
 
     @property
-    def found(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.findings)
+    def found(self) -> Findings:
+        found: Findings = json.loads(self.findings)
         return found
 
     @property

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
+
+from typing_extensions import TypedDict
 
 from gitdeploy.domain import globs
 from gitdeploy.domain.event import Event
@@ -66,6 +67,15 @@ class Webhook:
         return not own and any(globs.matches(one, event.action) for one in self.events)
 
 
+class Asked(TypedDict, total=False):
+    """What was sent, without what is secret; nothing of an event that was not sent."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: str
+
+
 @dataclass(frozen=True)
 class Delivery:
     """A row of the ledger: one attempt to tell one event. `state` is delivered, failed, refused (this event is not
@@ -87,8 +97,8 @@ class Delivery:
     answer: str = ""
 
     @property
-    def asked(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = json.loads(self.request)
+    def asked(self) -> Asked:
+        found: Asked = json.loads(self.request)
         return found
 
 

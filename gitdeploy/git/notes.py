@@ -33,7 +33,7 @@ def append(repository: Repository, commit: str, line: str) -> None:
         except OSError:
             (repository.path / f"{os.fsdecode(REF)}.lock").unlink(missing_ok=True)  # dulwich leaves it there
             raise
-    raise Busy(f"The notes of {repository.path.name} are locked.", "Wait for git gc to end.")
+    raise Busy(f"The notes of {repository.path.name} are locked.", "Wait for git gc to end.", again=5)
 
 
 def read(repository: Repository) -> dict[str, list[str]]:

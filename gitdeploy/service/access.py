@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import hashlib
 import secrets
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from gitdeploy.domain.access import Grant, Key, Token
 from gitdeploy.domain.names import ActorName
@@ -130,10 +130,18 @@ def first_admin(ctx: Context, name: str) -> str:
         return create_token(ctx, who, name)[1]
 
 
-def grants(ctx: Context, actor: Actor, site: str = "") -> list[Grant]:
+def grants(ctx: Context, actor: Actor, site: str = "", *, after: str = "", limit: int = -1) -> list[Grant]:
+    """By actor, site and environment, as `after` has them of the last one already seen."""
     actor.need(Role.ADMIN, site or EVERY_SITE, "see who may do what")
-    rows = ctx.ledger.grants.where(order="actor, site, env")
-    return [one for one in rows if not site or one.site in (site, EVERY_SITE)]
+    seen = [*after.split(" ", 2), "", ""][:3]
+    where: dict[str, Any] = {"site": (site, EVERY_SITE)} if site else {}
+    return ctx.ledger.grants.where(
+        order="actor, site, env",
+        limit=limit,
+        sql="(actor, site, env) > (?, ?, ?)",
+        given=tuple(seen),
+        **where,
+    )
 
 
 def create_token(
@@ -162,9 +170,14 @@ def create_token(
     return row, secret
 
 
-def tokens(ctx: Context, actor: Actor) -> list[Token]:
+def tokens(
+    ctx: Context, actor: Actor, *, before: str = "~", limit: int = -1, counting: bool = False
+) -> list[Token]:
+    """Newest first, all or those that count; `before` is the id of the last one already seen."""
     actor.need(Role.ADMIN, EVERY_SITE, "see tokens")
-    return ctx.ledger.tokens.where(order="created_at DESC")
+    test = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
+    sql, given = (f"id < ? AND {test}", (before, clock.now())) if counting else ("id < ?", (before,))
+    return ctx.ledger.tokens.where(order="id DESC", limit=limit, sql=sql, given=given)
 
 
 def own_tokens(ctx: Context, actor: Actor) -> list[Token]:
@@ -183,6 +196,14 @@ def revoke_token(ctx: Context, actor: Actor, id: str) -> Token:
         return ctx.ledger.tokens.change(found, revoked_at=clock.now())
 
 
+def revoke_own(ctx: Context, secret: str) -> Token:
+    """Let the token with this secret count no more, because whoever holds it says so. Raises Refused as `by_token`."""
+    found = token(ctx, secret)
+    with ctx.ledger.atomic():
+        ctx.event("token.revoked", actor=found.actor, subject=found.id)
+        return ctx.ledger.tokens.change(found, revoked_at=clock.now())
+
+
 def add_key(
     ctx: Context, actor: Actor, name: str, line: str, *, sites: Sequence[str] = (), role: str = ""
 ) -> Key:
@@ -193,7 +214,7 @@ def add_key(
     kind, body, comment = ([*line.split(maxsplit=2), "", "", ""])[:3]
     try:
         said = base64.b64decode(body, validate=True)
-    except binascii.Error:
+    except ValueError:  # letters that base64 does not have
         said = b""
     if kind not in _KEY_KINDS or said[4 : 4 + len(kind)] != kind.encode() or "\n" in comment.strip():
         raise Invalid(
@@ -222,9 +243,10 @@ def write_authorized_keys(ctx: Context) -> None:
     durable.write_file(ctx.home.keys / "authorized_keys", "".join(lines).encode(), mode=0o600)
 
 
-def keys(ctx: Context, actor: Actor) -> list[Key]:
+def keys(ctx: Context, actor: Actor, *, before: str = "~", limit: int = -1) -> list[Key]:
+    """Newest first; `before` is the id of the last one already seen."""
     actor.need(Role.ADMIN, EVERY_SITE, "see keys")
-    return ctx.ledger.keys.where(order="created_at DESC")
+    return ctx.ledger.keys.where(order="id DESC", limit=limit, sql="id < ?", given=(before,))
 
 
 def remove_key(ctx: Context, actor: Actor, id: str) -> None:

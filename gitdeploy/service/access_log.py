@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from gitdeploy.domain.host import HostName
 from gitdeploy.domain.names import host
@@ -19,23 +21,37 @@ _BLOCK = 1 << 16
 
 
 def newest(ctx: Context, actor: Actor, site: Site, limit: int) -> list[bytes]:
-    """The last `limit` lines, oldest first."""
+    """The last `limit` lines since the site was made, oldest first: one that had its name before is none of its own."""
     actor.need(Role.DEVELOPER, site.name, "see who visited it")
     hosts = {one.host for one in Routes(ctx.home).hosts() if one.site == site.name}
     hosts |= {one.name.other for one in ctx.ledger.domains.where(site=site.name)}
-    own = host(site.name, ctx.server.domain)
+    own, since = host(site.name, ctx.server.domain), datetime.fromisoformat(site.created_at)
 
-    def about(line: bytes) -> bool:
-        try:
-            asked = HostName.asked(str(json.loads(line)["request"]["host"]))
-        except (ValueError, KeyError, TypeError):
-            return False  # cut short by a full disk
+    def about(asked: HostName | None) -> bool:
         return asked is not None and (asked in hosts or asked == own or asked.endswith(f"--{own}"))
 
     current = ctx.home.root / FILE
     files = [current, *sorted(current.parent.glob("access-*.log"), reverse=True)]
-    lines = (line for file in files for line in _backwards(file) if about(line))
-    return list(itertools.islice(lines, limit))[::-1]
+    visits = (one for file in files for one in map(_visit, _backwards(file)) if one is not None)
+    of_its_time = itertools.takewhile(lambda one: one.at >= since, visits)
+    return [one.line for one in itertools.islice((it for it in of_its_time if about(it.host)), limit)][::-1]
+
+
+# Private
+
+
+class _Visit(NamedTuple):
+    at: datetime
+    host: HostName | None
+    line: bytes
+
+
+def _visit(line: bytes) -> _Visit | None:
+    try:
+        said = json.loads(line)
+        return _Visit(datetime.fromisoformat(said["ts"]), HostName.asked(str(said["request"]["host"])), line)
+    except (ValueError, KeyError, TypeError):
+        return None  # cut short by a full disk
 
 
 def _backwards(path: Path) -> Iterator[bytes]:

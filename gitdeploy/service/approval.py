@@ -121,10 +121,16 @@ def find_for(ctx: Context, actor: Actor, id: str) -> Approval:
     return row
 
 
-def listing(ctx: Context, site: Site, *, all: bool = False) -> list[Approval]:
-    """Those that are open, newest first; with `all` those that ended too."""
+def listing(
+    ctx: Context, site: Site, *, all: bool = False, before: str = "~", limit: int = -1
+) -> list[Approval]:
+    """Those that are open, newest first; with `all` those that ended too. `before` is the id of the last one already
+    seen.
+    """
     states = ("open", "used", "rejected") if all else ("open",)
-    return ctx.ledger.approvals.where(site=site.name, state=states, order="id DESC")
+    return ctx.ledger.approvals.where(
+        site=site.name, state=states, order="id DESC", limit=limit, sql="id < ?", given=(before,)
+    )
 
 
 def needed(ctx: Context, site: str, env: str) -> int:

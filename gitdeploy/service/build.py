@@ -25,7 +25,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.errors import Failed, GitdeployError, NotFound
 from gitdeploy.git import export
 from gitdeploy.git.repository import CommitInfo
-from gitdeploy.service import config, policy, publishing, retention, serving
+from gitdeploy.service import config, policy, publishing, retention, serving, trace
 from gitdeploy.service.context import Context
 from gitdeploy.service.queue import Job, Leash, Stopped
 from gitdeploy.service.teller import Teller
@@ -120,8 +120,9 @@ def by_ids(ctx: Context, ids: Iterable[str]) -> dict[str, Build]:
 
 def show(ctx: Context, actor: Actor, id: str) -> Build:
     """By id; a unique beginning of one is enough."""
-    begins = "substr(id, 1, length(?)) = ? COLLATE NOCASE"
-    found = ctx.ledger.builds.where(limit=2, sql=begins, given=(id, id)) if len(id) >= 8 else []
+    begin = id[:4].lower() + id[4:].upper()
+    begins = "id >= ? AND id < ?"
+    found = ctx.ledger.builds.where(limit=2, sql=begins, given=(begin, f"{begin}~")) if len(id) >= 8 else []
     if len(found) != 1 or actor.role(found[0].site) is None:
         raise NotFound(f"There is no build {id[:40]!r}.", "See: gitdeploy builds SITE")
     return found[0]
@@ -309,7 +310,7 @@ def _row(wanted: Wanted, work: Work) -> Build:
     return Build(
         id=ids.new("bld"), site=wanted.site.name, commit=wanted.commit.id, tree=wanted.commit.tree, ref=wanted.ref,
         state="queued", actor=wanted.actor, created_at=clock.now(), key=work.key, recipe=json.dumps(recipe),
-        subject=wanted.commit.subject,
+        subject=wanted.commit.subject, push=trace.current() or None,
     )  # fmt: skip
 
 

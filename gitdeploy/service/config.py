@@ -13,16 +13,24 @@ from gitdeploy.domain.site import Site
 from gitdeploy.errors import NotFound
 from gitdeploy.service import policy
 from gitdeploy.service.context import Context
+from gitdeploy.service.expectation import Expect, anything
 from gitdeploy.store import clock
 
 
 def change(
-    ctx: Context, actor: Actor, site: Site, env: str, put: Config, removed: Iterable[str]
+    ctx: Context,
+    actor: Actor,
+    site: Site,
+    env: str,
+    put: Config,
+    removed: Iterable[str],
+    expect: Expect = anything,
 ) -> ConfigVersion:
     """Make the next version of `env`'s configuration. Raises Invalid, or Refused below maintainer."""
     actor.need(Role.MAINTAINER, site.name, f"change the configuration of {env}", env)
     _refuse_unknown(ctx, site, env)
     with ctx.ledger.atomic():
+        expect()
         before = newest(ctx, site.name, env)
         old = values(ctx, before)
         new = configs.changed(old, put, removed)

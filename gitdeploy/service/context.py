@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from gitdeploy.domain.release import Release
     from gitdeploy.domain.site import Site
     from gitdeploy.service.queue import BuildQueue
+
+log = logging.getLogger("gitdeploy.events")
 
 
 @dataclass
@@ -90,6 +93,10 @@ class Context:
             subject=subject,
             data=data,
         )
+        log.info(
+            "%s", " ".join(one for one in (action, site, env, subject, f"by {actor}" * bool(actor)) if one),
+            extra={"site": site, "env": env, "actor": actor, "action": action, "subject": subject},
+        )  # fmt: skip
 
     def acted_on(self, site: str, ref: str, commit: str) -> None:
         """Remember that a branch was acted on as it stands at `commit` (all zero: gone)."""

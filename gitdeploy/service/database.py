@@ -101,6 +101,19 @@ def remove_orphans(ctx: Context) -> None:
             remove(ctx, row.site, row.env)
 
 
+def make_anew(ctx: Context, env: Environment) -> frozenset[str]:
+    """On another machine: make those that gitdeploy made in a server and that answer no more; their names."""
+    anew = set()
+    for row in ctx.ledger.databases.where(site=env.site, env=env.name):
+        try:
+            ENGINES[names.engine(row.name)].schema(_open(ctx, row))
+        except GitdeployError:
+            ctx.ledger.databases.remove(row)
+            _make(ctx, env, row.name)
+            anew.add(row.name)
+    return frozenset(anew)
+
+
 def shapes(held: Iterable[Held]) -> dict[str, Schema]:
     return {one.name: one.engine.schema(one.url) for one in held}
 

@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from gitdeploy.domain import config as config_rules
 from gitdeploy.domain import diff as rules
 from gitdeploy.domain import target as targets
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.content_diff import diff as difference
+from gitdeploy.domain.diff import Lines, Names
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.manifest import EMPTY, Manifest
@@ -29,8 +32,37 @@ _LARGEST = 1 << 20  # bytes of such a file
 _NAMED = 5  # in a push
 
 
-def of(ctx: Context, site: Site, env: str, target: str) -> dict[str, Any]:
-    """What going live with `target` (default: the newest build) would change in `env`; shapes as in `between`."""
+class Rehearsed(TypedDict):
+    """By table its rows before and after, null where there is no such table."""
+
+    changes: list[str]
+    tables: dict[str, tuple[int | None, int | None]]
+
+
+class Difference(Names):
+    """`added`, `changed`, `removed`: paths, odd bytes escaped; `pages`: the same of addresses; `rules`: by file its
+    lines; `settings`: sentences; `config`: names of variables since the live release started; `databases`: by name
+    what a rehearsal of just these bytes found.
+    """
+
+    pages: Names
+    rules: dict[str, Lines]
+    settings: list[str]
+    config: Names
+    databases: dict[str, Rehearsed]
+
+
+class Prospect(Difference):
+    """What would go live, in place of what."""
+
+    env: str
+    live: str | None
+    build: str
+    commit: str
+
+
+def of(ctx: Context, site: Site, env: str, target: str) -> Prospect:
+    """What going live with `target` (default: the newest build) would change in `env`."""
     place = history.environment_of(ctx, site, env)
     build = candidate(ctx, site, place, target)
     live = live_release(ctx, site.name, place.name)
@@ -52,18 +84,22 @@ def candidate(ctx: Context, site: Site, env: Environment, target: str) -> Build:
     return build
 
 
-def between(ctx: Context, env: Environment, live: Release | None, build: Build) -> dict[str, Any]:
-    """`added`, `changed`, `removed`: paths, odd bytes escaped; `pages`: the same of addresses; `rules`: by file its
-    lines `{added, removed}`; `settings`: sentences; `config`: names `{added, changed, removed}` since the live release
-    started; `databases`: by name what a rehearsal of just these bytes found, `{changes, tables}`.
-    """
+def between(ctx: Context, env: Environment, live: Release | None, build: Build) -> Difference:
     old = ctx.store.load(Digest.parse(live.artifact)) if live else EMPTY
     new = ctx.store.load(Digest.parse(build.artifact or ""))
     change = difference(old, new)
-    paths = {name: [show(path) for path in getattr(change, name)] for name in ("added", "changed", "removed")}
+    added, changed, removed = (
+        [show(path) for path in paths] for paths in (change.added, change.changed, change.removed)
+    )
     return {
-        **paths,
-        "pages": {name: rules.pages(found) for name, found in paths.items()},
+        "added": added,
+        "changed": changed,
+        "removed": removed,
+        "pages": {
+            "added": rules.pages(added),
+            "changed": rules.pages(changed),
+            "removed": rules.pages(removed),
+        },
         "rules": _rules(ctx, old, new),
         "settings": rules.settings(_settings(ctx, live), _settings_of(ctx, build)) if live else [],
         "config": _config(ctx, env, live),
@@ -79,13 +115,12 @@ def say(ctx: Context, env: Environment, live: Release | None, build: Build, tell
     for name in ("added", "changed", "removed"):
         if found["pages"][name]:
             teller.detail(f"pages {name}: {_some(found['pages'][name])}")
-    for file, one in found["rules"].items():
-        said = [f"{mark} {line}" for mark, kind in (("+", "added"), ("-", "removed")) for line in one[kind]]
+    for file, rule in found["rules"].items():
+        said = [*(f"+ {line}" for line in rule["added"]), *(f"- {line}" for line in rule["removed"])]
         teller.detail(f"{file}: {_some(said)}")
     for sentence in found["settings"]:
         teller.detail(sentence)
-    said = [f"{name} {how}" for how, names in found["config"].items() for name in names]
-    if said:
+    if said := rules.told(found["config"]):
         teller.detail(f"configuration since {live.name} started: {_some(said)}")
     for name, one in found["databases"].items():
         teller.detail(f"{name}, as rehearsed: {_some(one['changes']) or 'the same shape'}")
@@ -94,7 +129,7 @@ def say(ctx: Context, env: Environment, live: Release | None, build: Build, tell
 # Private
 
 
-def _rules(ctx: Context, old: Manifest, new: Manifest) -> dict[str, dict[str, list[str]]]:
+def _rules(ctx: Context, old: Manifest, new: Manifest) -> dict[str, Lines]:
     found = {show(name): rules.lines(_text(ctx, old, name), _text(ctx, new, name)) for name in RULES}
     return {name: one for name, one in found.items() if one["added"] or one["removed"]}
 
@@ -115,7 +150,7 @@ def _settings_of(ctx: Context, build: Build) -> Mapping[str, Any]:
     return serving.stated(ctx, build).settings
 
 
-def _config(ctx: Context, env: Environment, live: Release | None) -> dict[str, list[str]]:
+def _config(ctx: Context, env: Environment, live: Release | None) -> Names:
     if live is None or live.serves != "app":
         return {"added": [], "changed": [], "removed": []}
     scope = slot.config_scope(env)
@@ -123,7 +158,7 @@ def _config(ctx: Context, env: Environment, live: Release | None) -> dict[str, l
     return config_rules.difference(then, configs.at(ctx, env.site, scope, slot.config_number(ctx, env)))
 
 
-def _rehearsed(ctx: Context, env: Environment, build: Build) -> dict[str, dict[str, Any]]:
+def _rehearsed(ctx: Context, env: Environment, build: Build) -> dict[str, Rehearsed]:
     found = ctx.ledger.rehearsals.one(
         site=env.site, env=env.name, verb="migration", subject=build.artifact, error="", order="id DESC"
     )

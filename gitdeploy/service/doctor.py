@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from gitdeploy.build import sandbox
 from gitdeploy.domain.digest import Digest
@@ -38,6 +39,7 @@ def examine(ctx: Context) -> list[Finding]:
         _certificates,
         _hooks,
         _switches,
+        doctor_data.backups,
         _webhooks,
         doctor_data.snapshots,
         _apps,
@@ -47,8 +49,12 @@ def examine(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_store(ctx: Context, teller: Teller) -> dict[str, Any]:
-    """Read everything in the store; `{checked, problems: [{what, releases}]}`."""
+class Checked(TypedDict):
+    problems: list[str]
+
+
+def check_store(ctx: Context, teller: Teller) -> Checked:
+    """Read everything in the store, and say what of it is damaged."""
     teller.step("reading everything in the store")
     problems = ctx.store.scrub()
     for problem in problems:

@@ -1,7 +1,10 @@
-"""Can what was captured be relied on? Each snapshot is to be proven within minutes, and copied where copies are set."""
+"""Can what was captured be relied on, and the server be brought back? Each snapshot is to be proven within minutes, and
+copied where copies are set.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from gitdeploy.domain.snapshot import Snapshot
@@ -55,3 +58,21 @@ def _named(mine: list[Snapshot]) -> str:
     if len(mine) == 1:
         return f"{mine[0].name} is"
     return f"{len(mine)} snapshots ({mine[0].name} to {mine[-1].name}) are"
+
+
+def backups(ctx: Context) -> Iterator[Finding]:
+    """When the whole server was last backed up."""
+    said, newest = ctx.server.backup, ctx.ledger.backups.one(order="id DESC")
+    if not said.to:
+        yield Finding("backup", "note", "No backups are taken.", "Set [backup] to in server.toml.")
+    elif newest is None or (said.seconds and newest.created_at < clock.later(-2 * said.seconds)):
+        last = f"The last backup is of {newest.created_at}." if newest else "No backup has been taken yet."
+        yield Finding(
+            "backup", "warning", last, "Run: gitdeploy backup, which says what keeps it from being taken"
+        )
+    elif json.loads(newest.without):
+        yield Finding(
+            "backup", "warning", f"The last backup is without {newest.without}.", "Run: gitdeploy backup"
+        )
+    else:
+        yield Finding("backup", "ok", f"the last backup is of {newest.created_at}")

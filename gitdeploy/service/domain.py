@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from gitdeploy.domain.domain_name import Domain, DomainName
 from gitdeploy.domain.role import Actor, Role
@@ -69,11 +70,25 @@ def remove(ctx: Context, actor: Actor, site: Site, name: DomainName) -> None:
         _settle(ctx, (name, name.other))
 
 
-def listing(ctx: Context, site: Site) -> list[Domain]:
-    return ctx.ledger.domains.where(site=site.name, order="host")
+def listing(ctx: Context, site: Site, *, after: str = "", limit: int = -1) -> list[Domain]:
+    """By name; `after` is that of the last one already seen."""
+    return ctx.ledger.domains.where(site=site.name, order="host", limit=limit, sql="host > ?", given=(after,))
 
 
-def describe(ctx: Context, row: Domain) -> dict[str, Any]:
+class SiteDomain(TypedDict):
+    """`redirected` is the name that leads to this one; `certificate` is own or automatic, null without HTTPS."""
+
+    domain: str
+    site: str
+    env: str
+    url: str
+    redirected: str | None
+    certificate: str | None
+    created_at: str
+    actor: str
+
+
+def describe(ctx: Context, row: Domain) -> SiteDomain:
     other = row.name.other
     has_own = (ctx.home.certificates / f"{row.host}.pem").exists()
     return {

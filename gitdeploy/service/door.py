@@ -13,6 +13,7 @@ from gitdeploy.errors import Invalid, NotFound
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import history
 from gitdeploy.service.context import Context
+from gitdeploy.service.expectation import Expect, anything
 
 LONGEST = 1000  # characters of a message or password
 MOST = 1000  # networks in a list
@@ -54,7 +55,13 @@ def allowed(ctx: Context, actor: Actor, site: Site, env: str) -> tuple[Environme
 
 
 def allow(
-    ctx: Context, actor: Actor, site: Site, env: str, add: Sequence[str], remove: Sequence[str]
+    ctx: Context,
+    actor: Actor,
+    site: Site,
+    env: str,
+    add: Sequence[str],
+    remove: Sequence[str],
+    expect: Expect = anything,
 ) -> tuple[Environment, tuple[Network, ...]]:
     """Let visitors from these networks in, and nobody else; without the last one everybody may come again."""
     where = history.environment_of(ctx, site, env)
@@ -62,6 +69,7 @@ def allow(
     added, removed = [network(one) for one in add], {network(one) for one in remove}
     place = Place(ctx.home, site.name, where.folder)
     with _turn:
+        expect()
         held = place.allowed()
         for one in removed - set(held):
             raise NotFound(

@@ -14,7 +14,7 @@ from gitdeploy.domain.role import Actor, Role, local_admin
 from gitdeploy.domain.schedule import LATEST, Schedule, superseding
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Refused
-from gitdeploy.service import access, freeze, order, release, schedule
+from gitdeploy.service import access, freeze, order, release, schedule, trace
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.mishap import plainly
@@ -51,6 +51,11 @@ def finish(ctx: Context) -> None:
 
 
 def _carry_out(ctx: Context, one: Schedule) -> None:
+    with trace.of(one.id):
+        _try(ctx, one)
+
+
+def _try(ctx: Context, one: Schedule) -> None:
     with ctx.ledger.atomic():
         now = ctx.ledger.schedules.get(one.id)
         if now is None or now.state != "waiting":

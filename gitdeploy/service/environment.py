@@ -112,7 +112,7 @@ def tear_down(ctx: Context, env: Environment, *, actor: str) -> None:
     while its data becomes production's.
     """
     if (row := ctx.ledger.cutovers.one(site=env.site, preview=env.name, state="in_progress")) is not None:
-        raise Busy(f"The cutover {row.id} of {env.name} is under way.", "Wait until it has ended.")
+        raise Busy(f"The cutover {row.id} of {env.name} is under way.", "Wait until it has ended.", again=30)
     for open_build in ctx.ledger.builds.where(
         site=env.site, ref=f"refs/heads/{env.branch}", state=("queued", "building")
     ):
@@ -142,10 +142,16 @@ def tear_down(ctx: Context, env: Environment, *, actor: str) -> None:
             ctx.event("preview.removed", actor=actor, site=env.site, env=env.name)
 
 
-def listing(ctx: Context, site: Site, kind: str | tuple[str, ...] = "") -> list[Environment]:
-    """Newest first, all of them or those of a kind."""
+def listing(
+    ctx: Context, site: Site, kind: str | tuple[str, ...] = "", *, before: str = "", limit: int = -1
+) -> list[Environment]:
+    """Newest first, all of them or those of a kind; `before` is the name of the last one already seen."""
     kinds = (kind if isinstance(kind, tuple) else (kind,)) if kind else KINDS
-    return ctx.ledger.environments.where(site=site.name, kind=kinds, order="created_at DESC")
+    seen = "(created_at, name) < (SELECT created_at, name FROM environments WHERE site = ? AND name = ?)"
+    return ctx.ledger.environments.where(
+        site=site.name, kind=kinds, order="created_at DESC, name DESC", limit=limit, sql=seen if before else "",
+        given=(site.name, before) if before else (),
+    )  # fmt: skip
 
 
 def by_name(

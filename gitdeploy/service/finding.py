@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,3 @@ class Finding:
     level: str
     said: str
     hint: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        return asdict(self)

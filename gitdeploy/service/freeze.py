@@ -4,6 +4,7 @@ always may, and previews go on.
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from gitdeploy.domain import freeze as rules
@@ -104,7 +105,10 @@ def say_overridden(ctx: Context, env: Environment, actor: str, reason: str) -> N
 def _frozen(site: Site, env: str, window: Window) -> Busy:
     until = f" until {window.end}" if window.end else ""
     then = f"Let it go live then: -o at={window.end} (--at). " if window.end else ""
+    end = datetime.fromisoformat(window.end) if window.end else None
+    again = math.ceil(max((end - datetime.now(UTC)).total_seconds(), 1)) if end else 0
     return Busy(
         f"{env} of {site.name} is frozen{until}: {window.said}.",
         f"{then}If it cannot wait, an operator says: -o override-freeze -o reason=…",
+        again=again,
     )

@@ -38,10 +38,10 @@ def live_at(ctx: Context, site: Site, env: str, moment: str = "") -> Release | N
     name = environment_of(ctx, site, env).name
     if not moment:
         return live_release(ctx, site.name, name)
-    return ctx.ledger.releases.one(
-        site=site.name, env=name, order="number DESC", sql="live_at <= ? AND (ended_at IS NULL OR ended_at > ?)",
-        given=(moment, moment),
-    )  # fmt: skip
+    last = ctx.ledger.releases.one(
+        site=site.name, env=name, order="live_at DESC, number DESC", sql="live_at <= ?", given=(moment,)
+    )
+    return last if last and (last.ended_at is None or last.ended_at > moment) else None
 
 
 def numbered(ctx: Context, site: Site, name: str) -> Release:
@@ -68,15 +68,20 @@ def live_in(ctx: Context, site: Site, envs: Iterable[str]) -> list[Release]:
     return ctx.ledger.releases.where(state="live", site=site.name, env=names) if names else []
 
 
+def previous(ctx: Context, site: Site, env: str) -> Release | None:
+    """What `rollback/previous` goes to."""
+    newest = _served(ctx, site, env, limit=_RECENT)
+    found = rules.previous(newest) if rules.is_whole(newest) else None
+    return found or rules.previous(_served(ctx, site, env))
+
+
 def find(ctx: Context, site: Site, env: str, target: Target) -> Release:
     """The release of `env` that `target` names; NotFound with what there is."""
     match target:
         case Live():
             candidates = _served(ctx, site, env, state="live")
         case Previous():
-            newest = _served(ctx, site, env, limit=_RECENT)
-            found = rules.previous(newest) if rules.is_whole(newest) else None
-            found = found or rules.previous(_served(ctx, site, env))
+            found = previous(ctx, site, env)
             if found is None:
                 raise NotFound(
                     f"{env} of {site.name} has no earlier good release to go back to.",

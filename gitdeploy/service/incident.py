@@ -18,6 +18,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 
 from gitdeploy import resources
 from gitdeploy.domain.incident import GATE, LONGEST, ROBOT, Incident, check_boxes, plain, refers
+from gitdeploy.domain.length import at_most
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.refs import Update
 from gitdeploy.domain.release import FORWARD, Release, goes_back
@@ -30,6 +31,7 @@ from gitdeploy.runtime.apps import reading
 from gitdeploy.runtime.apps.place import App
 from gitdeploy.service import serving
 from gitdeploy.service.context import Context
+from gitdeploy.service.expectation import Expect, anything
 from gitdeploy.service.mishap import plainly
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock
@@ -111,6 +113,7 @@ def edit(
     text: str | None = None,
     was: str | None = None,
     ticks: Iterable[str] = (),
+    expect: Expect = anything,
 ) -> Incident:
     """Replace the text and tick boxes. Raises Busy when the text is no longer what it `was`."""
     actor.need(Role.DEVELOPER, site.name, "edit its incidents")
@@ -118,9 +121,9 @@ def edit(
     check_boxes(ticks)
     if text is not None and not text.strip():
         raise Invalid("The text is empty, so the incident is left as it is.", "Write it, then save.")
-    if text is not None and len(text) > LONGEST:
-        raise Invalid(f"The text has {len(text)} characters.", f"At most {LONGEST} are kept.")
+    at_most(LONGEST, "The text", text or "")
     with ctx.ledger.atomic():
+        expect()
         found = find(ctx, actor, site, number)
         if was is not None and was != found.text:
             raise Busy(f"Somebody else has changed {found.name} meanwhile.", "Edit it again.")
@@ -130,10 +133,11 @@ def edit(
         return ctx.ledger.incidents.change(found, text=kept, ticks=_with(found, ticks, actor.name))
 
 
-def close(ctx: Context, actor: Actor, site: Site, number: int | None) -> Incident:
+def close(ctx: Context, actor: Actor, site: Site, number: int | None, expect: Expect = anything) -> Incident:
     """Raises Refused, naming them, while boxes are open or the fix is not live."""
     actor.need(Role.DEVELOPER, site.name, "close its incidents")
     with ctx.ledger.atomic():
+        expect()
         found = find(ctx, actor, site, number)
         if found.state == "closed":
             return found

@@ -9,14 +9,13 @@ The lightest way that fits. What no rollback takes back is said beside it: what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from gitdeploy.domain import release as rules
 from gitdeploy.domain.app import RELEASE
 from gitdeploy.domain.config import BUILD, difference
+from gitdeploy.domain.diff import Names
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.release import BAD, FORWARD, Release
@@ -25,12 +24,20 @@ from gitdeploy.domain.site import Site
 from gitdeploy.domain.units import roughly
 from gitdeploy.errors import GitdeployError, NotFound
 from gitdeploy.service import config as configs
-from gitdeploy.service import serving
+from gitdeploy.service import history, serving
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 
 RECENT = 24 * 3600
 """Seconds. What a deploy breaks is mostly seen within a day of it."""
+
+
+class Reconfigured(Names):
+    """What became of a scope's variables."""
+
+    version: str
+    actor: str
+    at: str
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Advice:
     recent: bool
     last_good: Release | None
     tag: str
-    config: Mapping[str, Mapping[str, Any]]
+    config: dict[str, Reconfigured]
     release_command: str
     incident: int | None
     answer: str
@@ -59,17 +66,16 @@ def advise(ctx: Context, actor: Actor, site: Site) -> Advice:
     live = live_release(ctx, site.name, PRODUCTION)
     if live is None:
         raise NotFound(f"{site.name} serves nothing in production yet.", "Deploy it: git push managed main")
-    served = ctx.ledger.releases.where(
-        site=site.name, env=PRODUCTION, sql="live_at IS NOT NULL", order="number DESC"
-    )
-    before = next((one for one in served if one.number < live.number), None)
+    before = ctx.ledger.releases.one(
+        site=site.name, env=PRODUCTION, sql="live_at IS NOT NULL AND number < ?", given=(live.number,),
+        order="number DESC",
+    )  # fmt: skip
     seconds = (datetime.now(UTC) - datetime.fromisoformat(live.live_at or "")).total_seconds()
     change = {"config": "configuration", "rollback": "rollback"}.get(live.kind, "deploy")
     recent = seconds < RECENT
-    tagged, tag = _last_tagged(ctx, site, live, served)
-    answer, command, goal = _way_back(
-        live, before, roughly(seconds), recent, rules.previous(served), tagged, tag
-    )
+    tagged, tag = _last_tagged(ctx, site, live)
+    previous = history.previous(ctx, site, PRODUCTION)
+    answer, command, goal = _way_back(live, before, roughly(seconds), recent, previous, tagged, tag)
     open_one = ctx.ledger.incidents.one(site=site.name, state="open", order="number DESC")
     return Advice(
         live, seconds, before, change, recent, goal, tag if goal is tagged else "",
@@ -112,25 +118,21 @@ def _way_back(
     return f"{said} There is nothing good to go back to: mend it and push.", "git push managed main", None
 
 
-def _last_tagged(
-    ctx: Context, site: Site, live: Release, served: list[Release]
-) -> tuple[Release | None, str]:
+def _last_tagged(ctx: Context, site: Site, live: Release) -> tuple[Release | None, str]:
     """The newest good release before what is live whose commit has a tag."""
     tags = ctx.repository(site.name).tags()
-    for one in served:
-        if (
-            one.origin < live.origin
-            and one.mark != BAD
-            and one.artifact != live.artifact
-            and one.commit in tags
-        ):
-            return one, tags[one.commit]
-    return None, ""
+    found = ctx.ledger.releases.one(
+        site=site.name, env=PRODUCTION, order="+number DESC",  # by commit, not through all numbers
+        sql="live_at IS NOT NULL AND origin < ? AND mark != ? AND artifact != ?"
+        ' AND "commit" IN (SELECT value FROM json_each(?))',
+        given=(live.origin, BAD, live.artifact, json.dumps(list(tags))),
+    )  # fmt: skip
+    return (found, tags[found.commit]) if found else (None, "")
 
 
-def _config_since(ctx: Context, site: Site, before: Release | None) -> dict[str, dict[str, Any]]:
+def _config_since(ctx: Context, site: Site, before: Release | None) -> dict[str, Reconfigured]:
     """What of the configuration changed after the release before this one had gone live."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Reconfigured] = {}
     since = before.live_at or "" if before is not None else "~"
     for scope in (PRODUCTION, BUILD):
         newest = configs.newest(ctx, site.name, scope)

@@ -9,6 +9,7 @@ from functools import partial
 
 from gitdeploy.errors import GitdeployError
 from gitdeploy.service import (
+    backup,
     cron,
     doctor,
     due,
@@ -37,6 +38,7 @@ EVERY = {
     "proofs": 5.0,
     "webhooks": 0.5,
     "copies": 5.0,
+    "backups": 60.0,
     "patrol": 900.0,
     "collection": 3600.0,
 }
@@ -56,6 +58,7 @@ def run(ctx: Context, ending: threading.Event, ensure_edge: Callable[[], object]
         "proofs": lambda: snapshot.prove_waiting(ctx),
         "webhooks": partial(postman.Postman().look, ctx),
         "copies": partial(snapshot_copy.Copier().look, ctx),
+        "backups": partial(backup.Keeper().look, ctx),
         "patrol": lambda: _patrol(ctx),
         "collection": lambda: retention.collect(ctx, Teller()),
     }

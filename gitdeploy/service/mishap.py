@@ -9,6 +9,7 @@ from pathlib import Path
 from gitdeploy.errors import Failed, GitdeployError
 from gitdeploy.store import durable
 
+UNFORESEEN = ("gitdeploy met an error of its own.", "The server's log says more.")
 log = logging.getLogger("gitdeploy")
 
 
@@ -19,4 +20,4 @@ def plainly(error: Exception, doing: str) -> GitdeployError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return durable.said(error, Path(error.filename or "."))
     log.error("%s", doing, exc_info=error)
-    return Failed("gitdeploy met an error of its own.", "The server's log says more.")
+    return Failed(*UNFORESEEN)

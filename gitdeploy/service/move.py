@@ -209,7 +209,9 @@ def _target(ctx: Context, ask: Ask, source: Source) -> Iterator[Environment]:
         for env in both:
             if move_journal.is_open(ctx, env.site, env.name):
                 raise Busy(
-                    f"Content is on its way into {env.name} of {env.site}.", "Wait until that is settled."
+                    f"Content is on its way into {env.name} of {env.site}.",
+                    "Wait until that is settled.",
+                    again=10,
                 )
         yield target
 
@@ -244,7 +246,8 @@ def _refuse_conflicts(course: Course, report: Report) -> None:
         more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
         raise Refused(
             f"{course.target.name} has changed these too: {', '.join(found[:NAMED])}{more}.",
-            f"See what they hold, then take those of {course.source.name} with --overwrite, or -o overwrite.",
+            f"See what they hold. To take those of {course.source.name} all the same: --overwrite, -o overwrite, "
+            "or the box that says so.",
         )
 
 

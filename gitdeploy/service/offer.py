@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from gitdeploy.domain.approval import Approval, Vote
 from gitdeploy.domain.config import difference
+from gitdeploy.domain.diff import Names
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
-from gitdeploy.errors import GitdeployError, Refused
-from gitdeploy.service import config, freeze, migration, slot
+from gitdeploy.domain.target import Previous
+from gitdeploy.errors import GitdeployError, NotFound, Refused
+from gitdeploy.service import config, freeze, history, migration, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 
@@ -23,6 +26,14 @@ def rollback(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
     if len(served) < 2:
         return f"There is nothing to go back to: {env.name} has had no release before this one."
     return under_way(ctx, env)
+
+
+def previous(ctx: Context, site: Site, env: Environment) -> Release | None:
+    """What `rollback/previous` would go to; None when nothing before what is live is good and other than that."""
+    try:
+        return history.find(ctx, site, env.name, Previous())
+    except NotFound:
+        return None
 
 
 def promote(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
@@ -41,6 +52,19 @@ def promote(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:
             f"{env.name} of {site.name} is frozen{' until ' * bool(window.end)}{window.end}: {window.said}."
         )
     return under_way(ctx, env)
+
+
+def approve(actor: Actor, asked: Approval) -> str:
+    """Why `actor` may not approve what is asked for; "" when they may."""
+    if why := lacking(
+        actor, Role.MAINTAINER, asked.site, f"approve what goes live in {asked.env}", asked.env
+    ):
+        return why
+    try:
+        asked.with_vote(Vote(actor.name, ""))
+    except GitdeployError as error:
+        return error.message
+    return ""
 
 
 def under_way(ctx: Context, env: Environment) -> str:
@@ -73,8 +97,8 @@ def schema_between(ctx: Context, env: Environment, goal: Release) -> tuple[list[
     return said, None
 
 
-def config_between(ctx: Context, env: Environment, goal: Release) -> dict[str, list[str]] | None:
-    """The names of variables `{added, changed, removed}` since `goal` ran; None when nothing is another."""
+def config_between(ctx: Context, env: Environment, goal: Release) -> Names | None:
+    """The names of variables that changed since `goal` ran; None when nothing is another."""
     now = slot.config_number(ctx, env)
     if goal.serves != "app" or goal.config == now:
         return None

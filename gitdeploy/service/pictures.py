@@ -77,6 +77,13 @@ def find(ctx: Context, site: Site, id: str) -> Pictures:
     )
 
 
+def listing(ctx: Context, site: Site, *, before: str = "~", limit: int = 50) -> list[Pictures]:
+    """Newest first; `before` is the id of the last one already seen."""
+    return ctx.ledger.pictures.where(
+        site=site.name, order="id DESC", limit=limit, sql="id < ?", given=(before,)
+    )
+
+
 def of_build(ctx: Context, site: Site, build: str) -> Pictures | None:
     """The newest that were taken for a build."""
     return ctx.ledger.pictures.one(site=site.name, build=build, order="id DESC")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -25,11 +26,23 @@ from gitdeploy.domain.site import Site
 from gitdeploy.errors import Busy, GitdeployError, Invalid, Refused
 from gitdeploy.git.receive import Answer
 from gitdeploy.git.repository import Repository
-from gitdeploy.service import bad_commits, environment, freeze, incident, order, policy, release, schedule
+from gitdeploy.service import (
+    bad_commits,
+    environment,
+    freeze,
+    incident,
+    order,
+    policy,
+    release,
+    schedule,
+    trace,
+)
 from gitdeploy.service.context import Context
 from gitdeploy.service.mishap import plainly
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock, ids
+
+log = logging.getLogger("gitdeploy.push")
 
 
 @dataclass(frozen=True)
@@ -49,10 +62,16 @@ class Push:
 
 def check(ctx: Context, push: Push, updates: tuple[Update, ...]) -> None:
     """Raises what refuses the whole push; nothing has been kept then."""
+    for update in updates:
+        log.info("push of %s to %s by %s: %s to %s", update.ref, push.site.name, push.actor.name,
+                 update.old[:12], update.new[:12])  # fmt: skip
+    if trace.current():
+        push.teller.detail(f"push {trace.current()}")
     try:
         _check(ctx, push, updates)
-    except GitdeployError:
+    except GitdeployError as error:
         ctx.pushes["refused"] += len(updates)
+        log.info("push to %s is refused: %s", push.site.name, error.message)
         raise
 
 
@@ -75,6 +94,10 @@ def decide(ctx: Context, push: Push, updates: tuple[Update, ...], *, atomic: boo
     """One answer a ref. With `atomic` every ref is checked before the first is carried out."""
     answers = _decide(ctx, push, updates, atomic)
     ctx.pushes.update("refused" if one.reason else "accepted" for one in answers)
+    for one in answers:
+        log.info(
+            "%s of %s is %s", one.ref, push.site.name, f"refused: {one.reason}" if one.reason else "accepted"
+        )
     return answers
 
 
@@ -102,7 +125,11 @@ def follow(ctx: Context, push: Push, updates: Iterable[Update]) -> list[threadin
 
 
 def carry_on(ctx: Context, pending: PendingPush, teller: Teller) -> threading.Thread:
-    return ctx.queue.track(lambda: environment.refresh(ctx, pending, teller), pending.id)
+    """Also after a restart it is the same push."""
+    with trace.of(pending.id):
+        return ctx.queue.track(
+            lambda: environment.refresh(ctx, pending, teller), f"{pending.id} {pending.ref}"
+        )
 
 
 def _answer(
@@ -254,7 +281,7 @@ def _remember(ctx: Context, push: Push, options: Options, update: Update, what: 
     if not isinstance(what, Built):
         return []
     pending = PendingPush(
-        id=ids.new("psh"), ref=update.ref, site=push.site.name, old=update.old, new=update.new,
+        id=trace.current() or ids.new("psh"), ref=update.ref, site=push.site.name, old=update.old, new=update.new,
         actor=push.actor.name, options=json.dumps(options.as_list()), created_at=clock.now(),
     )  # fmt: skip
     with ctx.ledger.atomic():

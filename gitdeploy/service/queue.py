@@ -7,6 +7,7 @@ place in line. The next place goes to the site with the fewest running builds, t
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import threading
 import time
 from collections import Counter
@@ -154,7 +155,8 @@ class BuildQueue:
             self._threads = {key: one for key, one in self._threads.items() if one.is_alive()}
             if (known := self._threads.get(name)) is not None:
                 return known
-            thread = threading.Thread(target=work, name=name or None, daemon=True)
+            own = contextvars.copy_context()  # it stays part of what it is begun by
+            thread = threading.Thread(target=own.run, args=(work,), name=name or None, daemon=True)
             self._threads[thread.name] = thread
             thread.start()
             return thread

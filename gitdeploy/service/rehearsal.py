@@ -101,10 +101,14 @@ def find(ctx: Context, site: Site, name: str) -> Rehearsal:
     return found
 
 
-def listing(ctx: Context, site: Site, env: Environment | None = None, limit: int = 50) -> list[Rehearsal]:
-    """Newest first."""
+def listing(
+    ctx: Context, site: Site, env: Environment | None = None, *, before: str = "~", limit: int = 50
+) -> list[Rehearsal]:
+    """Newest first; `before` is the id of the last one already seen."""
     where: dict[str, Any] = {"env": env.name} if env else {}
-    return ctx.ledger.rehearsals.where(site=site.name, order="id DESC", limit=limit, **where)
+    return ctx.ledger.rehearsals.where(
+        site=site.name, order="id DESC", limit=limit, sql="id < ?", given=(before,), **where
+    )
 
 
 def tell(found: Rehearsal, teller: Teller) -> None:

@@ -35,6 +35,7 @@ from gitdeploy.service import environment as environments
 from gitdeploy.service.context import Context
 from gitdeploy.service.down_migration import Down
 from gitdeploy.service.exchange import Exchange
+from gitdeploy.service.expectation import Expect, anything
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.queue import HUNG_UP
 from gitdeploy.service.release_rehearsal import Candidate
@@ -218,14 +219,21 @@ def stored_build(ctx: Context, goal: Release) -> Build:
 
 
 def configure(
-    ctx: Context, actor: Actor, site: Site, scope: str, put: Config, removed: Iterable[str], teller: Teller
+    ctx: Context,
+    actor: Actor,
+    site: Site,
+    scope: str,
+    put: Config,
+    removed: Iterable[str],
+    teller: Teller,
+    expect: Expect = anything,
 ) -> tuple[ConfigVersion, list[Release]]:
     """Make a new version of a configuration, and have the apps that see it run with it: one release each.
 
     When a release does not become healthy with it, what was before is made the newest version again.
     """
     before = configs.newest(ctx, site.name, scope)
-    version = configs.change(ctx, actor, site, scope, put, removed)
+    version = configs.change(ctx, actor, site, scope, put, removed, expect)
     made = []
     for env in ctx.ledger.environments.where(site=site.name, order="created_at"):
         if slot.config_scope(env) != scope:

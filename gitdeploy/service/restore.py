@@ -53,6 +53,10 @@ log = logging.getLogger("gitdeploy.restore")
 STATE = "restoring"
 
 
+class Unconfirmed(Refused):
+    """They may, and have not said that they mean it: how that is said differs by door."""
+
+
 def allow(
     ctx: Context, actor: Actor, site: Site, env: Environment, taken: Snapshot, *, confirmed: bool, rehearsed: bool
 ) -> None:  # fmt: skip
@@ -74,7 +78,7 @@ def allow(
         return
     actor.need(Role.OPERATOR, site.name, f"replace the data of {env.name}", env.name)
     if not confirmed:
-        raise Refused(
+        raise Unconfirmed(
             f"This replaces all databases and files of {env.name}.",
             "Say that you mean it: --yes, or by git with -o reason=…; to look first, restore into a preview.",
         )
@@ -119,7 +123,9 @@ def bring(
         now = live_release(ctx, env.site, env.name)
         if now is None or now.id != live.id:
             raise Busy(
-                f"{now.name if now else 'Another release'} went live in {env.name} meanwhile.", "Try again."
+                f"{now.name if now else 'Another release'} went live in {env.name} meanwhile.",
+                "Try again.",
+                again=1,
             )
 
     still()
@@ -141,7 +147,9 @@ def restoring(ctx: Context, env: Environment) -> Iterator[None]:
     """No other operation changes the environment meanwhile. Raises Busy when one does already."""
     now = ctx.ledger.environments.get(env.site, env.name)
     if now is None or now.state == STATE:
-        raise Busy(f"{env.name} of {env.site} is being restored already.", "Wait until that has ended.")
+        raise Busy(
+            f"{env.name} of {env.site} is being restored already.", "Wait until that has ended.", again=10
+        )
     ctx.ledger.environments.change(now, state=STATE)
     try:
         yield

@@ -6,7 +6,9 @@ Kept: what is live, pinned, under way, what a rollback would go to, the last rel
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from gitdeploy import process
 from gitdeploy.domain import settings as app_file
@@ -28,8 +30,16 @@ KEEP_BUILDS = 10
 """How many of a site's newest builds stay, whether they are live or not, with their permalinks."""
 
 
-def collect(ctx: Context, teller: Teller, *, dry_run: bool = False) -> dict[str, Any]:
-    """Remove what nothing needs; returns `{kept, freed}` (artifacts, bytes)."""
+class Collected(TypedDict):
+    """How many artifacts were kept, and how many bytes freed."""
+
+    kept: int
+    freed: int
+    dry_run: NotRequired[bool]
+
+
+def collect(ctx: Context, teller: Teller, *, dry_run: bool = False) -> Collected:
+    """Remove what nothing needs."""
     keep = kept(ctx)
     if dry_run:
         teller.step(f"would keep {len(keep)} artifacts")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gitdeploy.domain import diff as diff_rules
 from gitdeploy.domain.config import difference
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.release import Release
@@ -128,7 +129,7 @@ def _say_config(ctx: Context, ask: Ask, env: Environment, goal: Release) -> None
     scope = slot.config_scope(env)
     old, new = (configs.at(ctx, ask.site.name, scope, number) for number in (goal.config, now))
     changes = difference(old, new)
-    said = ", ".join(f"{name} {how}" for how, names in changes.items() for name in names)
+    said = ", ".join(diff_rules.told(changes))
     taken = "then" if ask.config == "then" else "now"
     other = "" if taken == "then" else "; -o config=then takes the old one"
     ask.teller.detail(f"configuration of {taken}, since {goal.name}: {said or 'the same values'}{other}")

@@ -49,10 +49,15 @@ def file(
     return filed
 
 
-def listing(ctx: Context, site: Site, *, all: bool = False) -> list[Schedule]:
-    """The next one first; with `all` those that ended too."""
+def listing(
+    ctx: Context, site: Site, *, all: bool = False, after: str = "", limit: int = -1
+) -> list[Schedule]:
+    """The next one first; with `all` those that ended too. `after` is the id of the last one already seen."""
     where: dict[str, Any] = {} if all else {"state": "waiting"}
-    return ctx.ledger.schedules.where(site=site.name, order="at", **where)
+    seen = "(at, id) > (SELECT at, id FROM schedules WHERE id = ?)" if after else ""
+    return ctx.ledger.schedules.where(
+        site=site.name, order="at, id", limit=limit, sql=seen, given=(after,) if after else (), **where
+    )
 
 
 def cancel(ctx: Context, actor: Actor, site: Site, id: str) -> Schedule:

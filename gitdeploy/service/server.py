@@ -14,9 +14,12 @@ from gitdeploy.data import url
 from gitdeploy.domain import units
 from gitdeploy.domain.database import SERVERS
 from gitdeploy.errors import Invalid
+from gitdeploy.service.trace import FORMATS
 from gitdeploy.store.elsewhere import elsewhere
 
 _Section = TypeVar("_Section")
+_SHORTEST = 60
+"""Seconds between two backups."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,28 @@ class SnapshotSettings:
 
 
 @dataclass(frozen=True)
+class BackupSettings:
+    """`to`: a folder, or `s3://bucket/prefix`, where backups of all of the server go; none without it. `every`: how
+    often, such as `"1d"`; `""` only when asked. `keep`: the newest so many stay. With `password` nobody reads them
+    without it. The others say how a bucket is reached, where the environment (`AWS_…`) does not.
+    """
+
+    to: str = ""
+    every: str = "1d"
+    keep: int = 7
+    password: str = field(default="", repr=False)
+    endpoint: str = ""
+    region: str = ""
+    access_key: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
+
+    @property
+    def seconds(self) -> int:
+        """0: only when asked."""
+        return units.parse_duration(self.every) if self.every else 0
+
+
+@dataclass(frozen=True)
 class WebhookSettings:
     """`allow_private`: networks such as `10.1.0.0/16` that webhooks may be sent into, though they are not public."""
 
@@ -64,6 +89,13 @@ class MailSettings:
 
 
 @dataclass(frozen=True)
+class LogSettings:
+    """`format`: lines of text, or of json."""
+
+    format: str = "text"
+
+
+@dataclass(frozen=True)
 class Server:
     """`domain`: sites are served as `<site>.<domain>`. `builders`: builds at once. `max_push`: bytes of one pack.
     `min_free`: the share of the disk, in percent, below which pushes are refused. `databases`: by engine the URL of a
@@ -77,8 +109,10 @@ class Server:
     tls: TlsSettings = TlsSettings()
     databases: Mapping[str, str] = field(default_factory=dict, repr=False)
     snapshots: SnapshotSettings = SnapshotSettings()
+    backup: BackupSettings = BackupSettings()
     webhooks: WebhookSettings = WebhookSettings()
     mail: MailSettings = MailSettings()
+    log: LogSettings = LogSettings()
 
     @classmethod
     def load(cls, path: Path) -> Server:
@@ -108,10 +142,14 @@ class Server:
             said["databases"] = _databases(path, said["databases"])
         if "snapshots" in said:
             said["snapshots"] = _snapshots(path, said["snapshots"])
+        if "backup" in said:
+            said["backup"] = _backup(path, said["backup"])
         if "webhooks" in said:
             said["webhooks"] = _webhooks(path, said["webhooks"])
         if "mail" in said:
             said["mail"] = _mail(path, said["mail"])
+        if "log" in said:
+            said["log"] = _log(path, said["log"])
         return cls(**said)
 
 
@@ -130,14 +168,32 @@ def _databases(path: Path, said: object) -> Mapping[str, str]:
 
 def _snapshots(path: Path, said: object) -> SnapshotSettings:
     found = _section(path, "snapshots", SnapshotSettings, said)
-    if bool(found.access_key) != bool(found.secret_key):
+    _check_place(path, found.copy, found)
+    return found
+
+
+def _backup(path: Path, said: object) -> BackupSettings:
+    found = _section(path, "backup", BackupSettings, said)
+    _check_place(path, found.to, found)
+    try:
+        wrong = found.keep < 1 or 0 < found.seconds < _SHORTEST
+    except Invalid as error:
+        raise Invalid(f"{path.name}: every of [backup]: {error.message}", error.hint) from None
+    if wrong:
+        raise Invalid(
+            f"{path.name}: [backup] is not understood.", 'Such as: every = "6h" (60s or more), keep = 7'
+        )
+    return found
+
+
+def _check_place(path: Path, place: str, said: SnapshotSettings | BackupSettings) -> None:
+    if bool(said.access_key) != bool(said.secret_key):
         raise Invalid(f"{path.name}: access_key and secret_key belong together.", "Give both, or neither.")
-    if found.copy:
+    if place:
         try:
-            elsewhere(found.copy, dataclasses.asdict(found))
+            elsewhere(place, dataclasses.asdict(said))
         except Invalid as error:
             raise Invalid(f"{path.name}: {error.message}", error.hint) from None
-    return found
 
 
 def _webhooks(path: Path, said: object) -> WebhookSettings:
@@ -158,6 +214,13 @@ def _mail(path: Path, said: object) -> MailSettings:
         raise Invalid(f"{path.name}: tls of [mail] cannot be {found.tls!r}.", "Say starttls, tls or none.")
     if not found.host or "@" not in found.sender:
         raise Invalid(f"{path.name}: [mail] needs host and sender.", 'Say: sender = "gitdeploy@example.org"')
+    return found
+
+
+def _log(path: Path, said: object) -> LogSettings:
+    found = _section(path, "log", LogSettings, said)
+    if found.format not in FORMATS:
+        raise Invalid(f"{path.name}: format of [log] cannot be {found.format!r}.", "Say text or json.")
     return found
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.content_diff import ContentDiff, diff
 from gitdeploy.domain.digest import Digest
@@ -72,7 +74,18 @@ def stated(ctx: Context, build: Build) -> Statement:
     return ctx.store.stated(Digest.parse(build.artifact or ""), _signed_as(build))
 
 
-def verify(ctx: Context, release: Release, teller: Teller) -> dict[str, Any]:
+class Verified(TypedDict):
+    """`statement` is what is signed; `files` and `bytes` were read."""
+
+    release: str
+    build: str
+    commit: str
+    statement: dict[str, object]
+    files: int
+    bytes: int
+
+
+def verify(ctx: Context, release: Release, teller: Teller) -> Verified:
     """Read every byte of a release again and check it against what was signed; raises NotProven."""
     build = ctx.ledger.builds.get(release.build)
     if build is None:
@@ -82,7 +95,10 @@ def verify(ctx: Context, release: Release, teller: Teller) -> dict[str, Any]:
     verified = ctx.store.verify(Digest.parse(release.artifact), source.id)
     prove(ctx, build, None, frozenset())
     teller.done(f"{release.name} is what {source.id} built from {source.commit[:10]}")
-    return {"release": release.name, "build": source.id, "commit": source.commit, **asdict(verified)}
+    return {
+        "release": release.name, "build": source.id, "commit": source.commit,
+        "statement": asdict(verified.statement), "files": verified.files, "bytes": verified.bytes,
+    }  # fmt: skip
 
 
 def origin(ctx: Context, build: Build) -> Build:

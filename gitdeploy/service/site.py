@@ -6,17 +6,20 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from gitdeploy.domain.names import PRODUCTION, SiteName, host
+from typing_extensions import TypedDict
+
+from gitdeploy.domain.names import SiteName, host
 from gitdeploy.domain.role import EVERY_SITE, Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Busy, Refused
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import database, policy, slot
+from gitdeploy.service import database, slot
 from gitdeploy.service import domain as domains
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
+from gitdeploy.service.expectation import Expect, anything
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock, durable, ids
 
@@ -44,7 +47,7 @@ def listing(ctx: Context, actor: Actor, *, find: str = "", after: str = "", limi
     )
 
 
-def rename(ctx: Context, actor: Actor, site: Site, name: SiteName) -> Site:
+def rename(ctx: Context, actor: Actor, site: Site, name: SiteName, expect: Expect = anything) -> Site:
     """Moves the repository, the folders and the addresses. The old addresses answer no more."""
     actor.need(Role.ADMIN, EVERY_SITE, "rename a site")
     if ctx.ledger.sites.get(name) is not None:
@@ -53,6 +56,7 @@ def rename(ctx: Context, actor: Actor, site: Site, name: SiteName) -> Site:
         _refuse_while_building(ctx, site)
         _refuse_leftovers(ctx, name)
         with ctx.ledger.atomic():
+            expect()
             ctx.ledger.execute("UPDATE sites SET name = ? WHERE name = ?", (name, site.name))
             ctx.ledger.execute("UPDATE grants SET site = ? WHERE site = ?", (name, site.name))
             ctx.event("site.renamed", actor=actor.name, site=name, data={"from": site.name})
@@ -103,41 +107,29 @@ def remove(ctx: Context, actor: Actor, site: Site, *, confirmed: bool) -> None:
         _remove_folders(ctx, site.name)
 
 
-def lock(ctx: Context, actor: Actor, site: Site, reason: str) -> Site:
+def lock(ctx: Context, actor: Actor, site: Site, reason: str, expect: Expect = anything) -> Site:
     """Nothing goes live on a locked site except a rollback, and previews; "" unlocks."""
     actor.need(Role.MAINTAINER, site.name, "lock or unlock it")
     with ctx.ledger.atomic():
+        expect()
         changed = ctx.ledger.sites.change(site, lock=f"{actor.name}: {reason}" if reason else "")
         action = "lock.set" if reason else "lock.released"
         ctx.event(action, actor=actor.name, site=site.name, data={"reason": reason})
     return changed
 
 
-def remotes(ctx: Context, site: Site) -> dict[str, str]:
+class Remotes(TypedDict):
+    http: str
+    ssh: str
+    path: str
+
+
+def remotes(ctx: Context, site: Site) -> Remotes:
     """The addresses that it is pushed to."""
     return {
         "http": f"http://{ctx.listen}/{site.name}.git",
         "ssh": f"ssh://git@{ctx.server.domain}/{site.name}.git",
         "path": str(ctx.repository(site.name).path),
-    }
-
-
-def describe(ctx: Context, site: Site) -> dict[str, Any]:
-    live = ctx.ledger.releases.one(site=site.name, env=PRODUCTION, state="live")
-    previews = ctx.ledger.environments.where(site=site.name, kind=("preview", "named"), order="name")
-    return {
-        "id": site.id,
-        "name": site.name,
-        "created_at": site.created_at,
-        "lock": site.lock or None,
-        "branch": policy.of_site(site, ctx.repository(site.name)).production.branch,
-        "remotes": remotes(ctx, site),
-        "urls": {
-            PRODUCTION: ctx.url(site.name),
-            **{one.name: ctx.url(site.name, one.label) for one in previews},
-        },
-        "domains": [ctx.domain_url(one.host) for one in domains.listing(ctx, site)],
-        "live": {"release": live.name, "commit": live.commit, "artifact": live.artifact} if live else None,
     }
 
 
@@ -199,4 +191,6 @@ def _refuse_leftovers(ctx: Context, name: SiteName) -> None:
 def _refuse_while_building(ctx: Context, site: Site) -> None:
     busy = ctx.ledger.builds.one(site=site.name, state=("queued", "building"))
     if busy is not None:
-        raise Busy(f"{site.name} is building {busy.id}.", f"Wait, or: gitdeploy build cancel {busy.id}")
+        raise Busy(
+            f"{site.name} is building {busy.id}.", f"Wait, or: gitdeploy build cancel {busy.id}", again=30
+        )

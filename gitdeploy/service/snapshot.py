@@ -18,13 +18,14 @@ from gitdeploy.data import capture
 from gitdeploy.data.capture import Source
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.length import at_most
 from gitdeploy.domain.move import OPEN as MOVING
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import ASKED, LABEL_MAX, Facts, Snapshot, worth_keeping
 from gitdeploy.domain.switch import SwitchRecord
-from gitdeploy.errors import Busy, Failed, Invalid, NotFound, NotProven
+from gitdeploy.errors import Busy, Failed, NotFound, NotProven
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import policy, serving, slot, snapshot_copy, snapshot_record
 from gitdeploy.service.context import Context
@@ -54,11 +55,14 @@ def take(
 ) -> Snapshot:
     """Capture an environment because somebody asked, and prove it. Raises Failed, Refused below developer."""
     actor.need(Role.DEVELOPER, env.site, f"take snapshots of {env.name}", env.name)
-    if len(label) > LABEL_MAX:
-        raise Invalid(f"The label has {len(label)} characters.", f"At most {LABEL_MAX} are kept.")
+    at_most(LABEL_MAX, "The label", label)
     with ctx.lanes.of(env.site, env.name).data.hold(f"{actor.name}'s snapshot", teller, lambda: False):
         if ctx.ledger.moves.one(site=env.site, target=env.name, state=MOVING):
-            raise Busy(f"Content is on its way into {env.name} of {env.site}.", "Wait until that is settled.")
+            raise Busy(
+                f"Content is on its way into {env.name} of {env.site}.",
+                "Wait until that is settled.",
+                again=10,
+            )
         taken = capture_now(ctx, env, actor.name, teller, cause=ASKED, label=label, pinned=pinned)
         return prove(ctx, taken, teller)
 

@@ -129,7 +129,9 @@ def refuse_if_locked(ctx: Context, env: Environment) -> None:
 def refuse_if_restoring(ctx: Context, env: Environment) -> None:
     now = ctx.ledger.environments.get(env.site, env.name)
     if now is not None and now.state == "restoring":
-        raise Busy(f"The data of {env.name} of {env.site} is being replaced.", "Wait until that has ended.")
+        raise Busy(
+            f"The data of {env.name} of {env.site} is being replaced.", "Wait until that has ended.", again=10
+        )
 
 
 def _refuse_if_stopped(ctx: Context, plan: Plan) -> None:

@@ -59,11 +59,13 @@ def add(
         return ctx.ledger.webhooks.add(row), secret
 
 
-def listing(ctx: Context, actor: Actor, site: str = "") -> list[Webhook]:
-    """Those of a site, for its maintainers; without `site` all there are, for admins."""
+def listing(ctx: Context, actor: Actor, site: str = "", *, after: str = "", limit: int = -1) -> list[Webhook]:
+    """Those of a site, for its maintainers; without `site` all there are, for admins. `after` is the id of the last one
+    already seen.
+    """
     _need(actor, site, "see webhooks")
     where: dict[str, Any] = {"site": ctx.site(site).name} if site else {}
-    return ctx.ledger.webhooks.where(order="id", **where)
+    return ctx.ledger.webhooks.where(order="id", limit=limit, sql="id > ?", given=(after,), **where)
 
 
 def find(ctx: Context, actor: Actor, id: str) -> Webhook:
@@ -105,9 +107,14 @@ def test(ctx: Context, actor: Actor, id: str) -> Delivery:
     return log(ctx, sent)
 
 
-def deliveries(ctx: Context, actor: Actor, id: str, limit: int = KEPT) -> list[Delivery]:
-    """What was sent to a webhook, newest first."""
-    return ctx.ledger.deliveries.where(webhook=find(ctx, actor, id).id, order="id DESC", limit=limit)
+def deliveries(
+    ctx: Context, actor: Actor, id: str, *, before: str = "~", limit: int = KEPT
+) -> list[Delivery]:
+    """What was sent to a webhook, newest first; `before` is the id of the last one already seen."""
+    hook = find(ctx, actor, id)
+    return ctx.ledger.deliveries.where(
+        webhook=hook.id, order="id DESC", limit=limit, sql="id < ?", given=(before,)
+    )
 
 
 def redeliver(ctx: Context, actor: Actor, id: str) -> Delivery:

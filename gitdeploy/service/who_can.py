@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from gitdeploy.domain.access import Grant, Key, Token
 from gitdeploy.domain.globs import matches
@@ -14,8 +15,42 @@ from gitdeploy.service import access, approval, history
 from gitdeploy.service.context import Context
 
 
-def change(ctx: Context, actor: Actor, site: Site, env: str) -> dict[str, Any]:
-    """`{env, approvals, people: [{actor, role, grants, tokens, keys}]}`: everybody who may push to it, promote and roll
+class HeldGrant(TypedDict):
+    site: str
+    env: str
+    role: str
+
+
+class HeldToken(TypedDict):
+    id: str
+    expires_at: str | None
+    used_at: str | None
+
+
+class HeldKey(TypedDict):
+    id: str
+    comment: str
+    used_at: str | None
+
+
+class Person(TypedDict):
+    actor: str
+    role: str
+    grants: list[HeldGrant]
+    tokens: list[HeldToken]
+    keys: list[HeldKey]
+
+
+class WhoCan(TypedDict):
+    """`approvals`: how many others have to approve."""
+
+    env: str
+    approvals: int
+    people: list[Person]
+
+
+def change(ctx: Context, actor: Actor, site: Site, env: str) -> WhoCan:
+    """Everybody who may push to it, promote and roll
     back there, with the grants that say so, and the tokens and keys with which they can. Who reaches the files of the
     home may, too, and is not listed. An environment need not be there yet.
     """
@@ -23,7 +58,7 @@ def change(ctx: Context, actor: Actor, site: Site, env: str) -> dict[str, Any]:
     with contextlib.suppress(NotFound):
         env = history.environment_of(ctx, site, env).name
     grants = ctx.ledger.grants.where(order="actor, site, env")
-    people = []
+    people: list[Person] = []
     for name in dict.fromkeys(one.actor for one in grants):
         owner = access.by_name(ctx, name)
         role = owner.role(site.name, env)

@@ -137,6 +137,16 @@ class Store:
         """Have `folder` hold exactly `manifest` as a tree of its own, for programs to run from: see `layout`."""
         layout.lay_out(self._blobs, manifest, folder, links)
 
+    def all(self) -> list[Digest]:
+        """Every stored artifact."""
+        return list(self._manifests.all())
+
+    def files(self) -> Iterator[Path]:
+        """Every file of blobs and artifacts. What no artifact names may go meanwhile."""
+        yield from (Path(one.path) for one in self._blobs.all())
+        for root in self._manifests.all():
+            yield from sorted(self._manifests.path(root).parent.iterdir())
+
     def hold(self, *artifacts: Digest) -> Hold:
         """Keep stored artifacts and their trees from being collected until the hold is released."""
         hold = self._holds.open()

@@ -106,7 +106,8 @@ class _Bucket:
         said = {name: options[name] for name in ("endpoint", "region") if options.get(name)}
         if options.get("access_key"):
             said |= {"access_key_id": options["access_key"], "secret_access_key": options["secret_key"]}
-        plain = {"allow_http": True} if options.get("endpoint", "").startswith("http://") else {}
+        endpoint = options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", "")
+        plain = {"allow_http": True} if endpoint.startswith("http://") else {}
         self._store = S3Store(bucket, prefix=prefix or None, config=said, client_options=plain)  # type: ignore[arg-type]
 
     def put(self, key: str, source: Path) -> None:
@@ -157,4 +158,4 @@ def _refusals(place: str) -> Iterator[None]:
         raise Failed(f"{place} refuses: {error.strerror or error}.", "Nothing here has changed.") from error
     except BaseError as error:
         said = str(error).strip().splitlines()[0][:200]
-        raise Failed(f"{place} refuses: {said}.", "See [snapshots] in server.toml.") from error
+        raise Failed(f"{place} refuses: {said}.", "See server.toml, which says how it is reached.") from error

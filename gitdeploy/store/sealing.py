@@ -36,22 +36,11 @@ class Sealing:
         return hashlib.sha256(b"gitdeploy key id" + self._key(make=True)).hexdigest()[:16]
 
     def seal(self, content: Iterable[bytes]) -> Iterator[bytes]:
-        cipher = AESSIV(self._key(make=True))
-        for frame, about in _numbered(_cut(content, FRAME)):
-            # The library refuses to seal nothing, and an empty file is one frame of nothing.
-            yield cipher.encrypt(b"\0" + frame, about)
+        return seal(self._key(make=True), content)
 
     def open(self, sealed: Iterable[bytes]) -> Iterator[bytes]:
         """Raises NotProven for what is not as it was sealed, Failed where the key is missing."""
-        cipher = AESSIV(self._key(make=False))
-        for frame, about in _numbered(_cut(sealed, _TAG + 1 + FRAME)):
-            try:
-                yield cipher.decrypt(frame, about)[1:]
-            except (InvalidTag, ValueError) as error:
-                raise NotProven(
-                    "What was sealed is damaged, or was sealed with another key.",
-                    f"Put back the {self._path.name} it was sealed with.",
-                ) from error
+        return unseal(self._key(make=False), sealed, f"Put back the {self._path.name} it was sealed with.")
 
     def _key(self, *, make: bool) -> bytes:
         with self._lock:
@@ -67,6 +56,24 @@ class Sealing:
         if len(key) != _KEY:
             raise Failed(f"{self._path} is not a key of {_KEY} bytes.", "Put back the file from a backup.")
         return key
+
+
+def seal(key: bytes, content: Iterable[bytes]) -> Iterator[bytes]:
+    """`key` has 64 bytes."""
+    cipher = AESSIV(key)
+    for frame, about in _numbered(_cut(content, FRAME)):
+        # The library refuses to seal nothing, and an empty file is one frame of nothing.
+        yield cipher.encrypt(b"\0" + frame, about)
+
+
+def unseal(key: bytes, sealed: Iterable[bytes], hint: str) -> Iterator[bytes]:
+    """Raises NotProven, with `hint`, for what is not as it was sealed."""
+    cipher = AESSIV(key)
+    for frame, about in _numbered(_cut(sealed, _TAG + 1 + FRAME)):
+        try:
+            yield cipher.decrypt(frame, about)[1:]
+        except (InvalidTag, ValueError) as error:
+            raise NotProven("What was sealed is damaged, or was sealed with another key.", hint) from error
 
 
 def _cut(content: Iterable[bytes], size: int) -> Iterator[bytes]:

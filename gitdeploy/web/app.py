@@ -13,17 +13,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import gitdeploy
 from gitdeploy.domain.role import Actor
-from gitdeploy.errors import GitdeployError, Invalid, NotFound
+from gitdeploy.errors import Failed, GitdeployError, Invalid, NotFound
+from gitdeploy.service import trace
 from gitdeploy.service.context import Context
+from gitdeploy.service.login import Logins
 from gitdeploy.service.metrics import Metrics
-from gitdeploy.web import metrics, pages
-from gitdeploy.web.api import router
+from gitdeploy.service.mishap import UNFORESEEN
+from gitdeploy.store import ids
+from gitdeploy.web import api, metrics, pages
+from gitdeploy.web.api import schema
 from gitdeploy.web.first_run import FirstRun
 from gitdeploy.web.git import GitDoor
 from gitdeploy.web.idempotency import Idempotent
 from gitdeploy.web.limits import Lockout, Pace
 from gitdeploy.web.pages import errors
 from gitdeploy.web.sessions import Sessions
+from gitdeploy.web.stream import retry_after
 
 LARGEST = 1 << 20
 """Bytes of the largest request to the API."""
@@ -31,18 +36,20 @@ LARGEST = 1 << 20
 
 def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAPI:
     app = FastAPI(title="gitdeploy", version=gitdeploy.__version__, docs_url=None, redoc_url=None)
+    schema.describe(app)
     app.add_middleware(Idempotent, ctx=ctx)
     app.add_middleware(Bounded)
     app.add_middleware(Guarded)
+    app.add_middleware(Traced)
     app.state.ctx = ctx
     app.state.sessions = sessions
     app.state.first_run = first_run
     app.state.lockout = Lockout()
     app.state.pace = Pace()
+    app.state.knocks = Pace(most=10, per_second=0.1)
+    app.state.logins = Logins(ctx)
     app.state.metrics = Metrics(ctx)
-    app.include_router(router)
-    app.include_router(metrics.router)
-    app.include_router(pages.router)
+    app.router.routes += [*api.ROUTES, *metrics.router.routes, *pages.ROUTES]
     app.add_route(
         "/{site}.git/{rest:path}", GitDoor(ctx, sessions).__call__, ["GET", "POST"], include_in_schema=False
     )
@@ -50,6 +57,7 @@ def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAP
     app.add_exception_handler(GitdeployError, _refusal)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
     return app
 
 
@@ -74,6 +82,26 @@ class Bounded:
 
         is_git = scope["type"] == "http" and ".git/" in scope["path"]
         await self._app(scope, receive if is_git else counted, send)
+
+
+class Traced:
+    """What changes something has an id of its own, in every line that the server logs of it, and in the answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD") or ".git/" in scope["path"]:
+            return await self._app(scope, receive, send)
+        id = ids.new("req")
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Gitdeploy-Request"] = id
+            await send(message)
+
+        with trace.of(id):
+            return await self._app(scope, receive, told)
 
 
 class Guarded:
@@ -127,7 +155,12 @@ def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, GitdeployError)
     if errors.is_page(request):
         return errors.refusal(request, error)
-    return JSONResponse({"error": error.as_json()}, error.http_status)
+    return JSONResponse({"error": error.as_json()}, error.http_status, headers=retry_after(error))
+
+
+def _unforeseen(request: Request, _: Exception) -> Response:
+    """It is raised once more after this, and logged with its traceback."""
+    return _refusal(request, Failed(*UNFORESEEN))
 
 
 def _unreadable(request: Request, error: Exception) -> Response:
@@ -145,6 +178,8 @@ def _http(request: Request, error: Exception) -> Response:
     said = NotFound(f"{request.method} {request.url.path} is not an address of this server.")
     if errors.is_page(request) and error.status_code == 404:
         return errors.refusal(request, said)
+    if error.status_code == 400:  # a body that is no text at all
+        return _refusal(request, Invalid("The body cannot be read.", "Send JSON."))
     body = (
         said.as_json()
         if error.status_code == 404

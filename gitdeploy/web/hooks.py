@@ -20,12 +20,12 @@ from gitdeploy.domain.role import Actor
 from gitdeploy.errors import Busy, NotFound
 from gitdeploy.git import receive
 from gitdeploy.git.repository import Repository
-from gitdeploy.service import push
+from gitdeploy.service import push, trace
 from gitdeploy.service.context import Context
 from gitdeploy.service.mishap import plainly
 from gitdeploy.service.push import Push
 from gitdeploy.service.teller import Teller
-from gitdeploy.web.sessions import Sessions, peer
+from gitdeploy.web.sessions import Session, Sessions
 from gitdeploy.web.unix import Door, hear
 
 _QUARANTINE = ("GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
@@ -67,7 +67,11 @@ class HookDoor(Door):
     def _act(self, hello: Hello, wire: Wire, connection: socket.socket) -> int:
         if hello.name == "pre-receive" and self._ctx.queue.stopping.is_set():
             raise Busy("gitdeploy is stopping, so nothing was changed.", "Push again when it runs.")
-        actor = self._actor(hello, connection)
+        session = self._session(hello, connection)
+        with trace.of(session.push):
+            return self._carry_out(hello, wire, session.actor)
+
+    def _carry_out(self, hello: Hello, wire: Wire, actor: Actor) -> int:
         quarantine = {name: value for name, value in hello.env.items() if name in _QUARANTINE}
         asked = Push(
             site=self._ctx.site(self._site(hello)),
@@ -104,9 +108,9 @@ class HookDoor(Door):
             for thread in threads:
                 thread.join(timeout=0.05)
 
-    def _actor(self, hello: Hello, connection: socket.socket) -> Actor:
+    def _session(self, hello: Hello, connection: socket.socket) -> Session:
         session = hello.env.get("GITDEPLOY_SESSION")
-        return self._sessions.actor(session) if session else peer(connection)
+        return self._sessions.find(session) if session else self._sessions.beside(connection)
 
     def _site(self, hello: Hello) -> str:
         folder = hello.repository

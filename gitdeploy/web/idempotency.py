@@ -20,7 +20,7 @@ from gitdeploy.errors import GitdeployError, Invalid
 from gitdeploy.service import idempotency
 from gitdeploy.service.context import Context
 from gitdeploy.web.api import asking
-from gitdeploy.web.stream import LINES
+from gitdeploy.web.stream import EVENTS, LINES, last_of, retry_after, streamed, wants_lines
 
 _CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 
@@ -38,15 +38,13 @@ class Idempotent:
             await self._app(scope, receive, send)
             return
         try:
-            answer = await self._once(scope, headers, key, receive, send)
+            answer = await self._once(scope, key, receive, send)
         except GitdeployError as error:
-            answer = JSONResponse({"error": error.as_json()}, error.http_status)
+            answer = JSONResponse({"error": error.as_json()}, error.http_status, headers=retry_after(error))
         if answer is not None:
             await answer(scope, receive, send)
 
-    async def _once(
-        self, scope: Scope, headers: Headers, key: str, receive: Receive, send: Send
-    ) -> Response | None:
+    async def _once(self, scope: Scope, key: str, receive: Receive, send: Send) -> Response | None:
         """An answer that was kept; None when the request was passed on and has been answered."""
         if len(key) > KEY_MAX or not key.isprintable():
             raise Invalid(f"An Idempotency-Key has up to {KEY_MAX} printable characters.", "Use a UUID.")
@@ -62,7 +60,7 @@ class Idempotent:
             if found is None:
                 break
             if found.state == "done":
-                return _kept(found, headers.get("accept", ""))
+                return _kept(found, Request(scope))
             await self._running[id].wait()
         ended = self._running[id] = asyncio.Event()
         try:
@@ -94,7 +92,7 @@ class Idempotent:
                 seen["type"] = Headers(raw=message["headers"]).get("content-type", "")
             elif message["type"] == "http.response.body":
                 said.extend(message.get("body", b""))
-            if seen["type"].startswith(LINES) and not _ends(message):
+            if seen["type"].startswith((LINES, EVENTS)) and not _ends(message):
                 await send(message)
             else:
                 held.append(message)
@@ -109,9 +107,10 @@ class Idempotent:
 
 
 def _ends(message: Message) -> bool:
-    """Whether a message of lines has more than progress in it."""
+    """Whether a message of a stream has more than progress in it."""
     body = message.get("body", b"")
-    return message["type"] == "http.response.body" and not body.startswith(b'{"said"')
+    progress = (b'{"said"', b"event: said")
+    return message["type"] == "http.response.body" and not body.startswith(progress)
 
 
 async def _whole(receive: Receive) -> bytes:
@@ -125,20 +124,16 @@ async def _whole(receive: Receive) -> bytes:
 
 def _result(status: int, kind: str, said: bytes) -> tuple[int, bytes]:
     """Status and body as they are without the lines that came before."""
-    if not kind.startswith(LINES):
+    if not kind.startswith((LINES, EVENTS)):
         return status, said
-    try:
-        last = json.loads(said.splitlines()[-1])
-    except (ValueError, IndexError):
-        return 500, b""
+    last = last_of(kind, said)
     if "error" in last:
         return last["status"], json.dumps({"error": last["error"]}).encode()
-    return 200, json.dumps(last.get("result")).encode()
+    return (200, json.dumps(last["result"]).encode()) if "result" in last else (500, b"")
 
 
-def _kept(found: Answer, accept: str) -> Response:
-    if LINES not in accept:
+def _kept(found: Answer, request: Request) -> Response:
+    if not wants_lines(request):
         return Response(found.body, found.status, media_type="application/json")
     said = json.loads(found.body or b"null")
-    line = {**said, "status": found.status} if found.status >= 400 else {"result": said}
-    return Response(json.dumps(line) + "\n", media_type=LINES)
+    return streamed(request, [{**said, "status": found.status} if found.status >= 400 else {"result": said}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import threading
 import time
 
@@ -16,14 +17,13 @@ _MOST = 10_000  # addresses and sessions that are remembered
 
 
 class TooMany(Busy):
-    """`seconds`: when to try again."""
-
     code = "too_many"
     http_status = 429
 
     def __init__(self, message: str, seconds: float) -> None:
-        super().__init__(message, f"Try again in {roughly(max(seconds, 1))}.")
-        self.seconds = seconds
+        super().__init__(
+            message, f"Try again in {roughly(max(seconds, 1))}.", again=math.ceil(max(seconds, 1))
+        )
 
 
 class Lockout:

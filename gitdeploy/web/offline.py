@@ -1,4 +1,6 @@
-"""What can be done while no daemon runs: see and stop the edge, which outlives it, and recover a lost ledger."""
+"""What can be done while no daemon runs: see and stop the edge, which outlives it, recover a lost ledger, and bring a
+server back from a backup.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,12 @@ from typing import Any
 
 from gitdeploy.errors import Busy, NotFound
 from gitdeploy.runtime.edge import driver
+from gitdeploy.service import bring_back
 from gitdeploy.service import recover as recovery
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import durable
+from gitdeploy.store.backup_place import BackupPlace
+from gitdeploy.store.elsewhere import elsewhere
 from gitdeploy.store.home import Home
 from gitdeploy.web.serve import opened
 
@@ -44,3 +49,14 @@ def recover(home: Path, said: Callable[[bytes], None]) -> dict[str, int]:
         raise NotFound(f"{where.root} has no repositories to recover from.", "Name another with --home.")
     with opened(where.root) as ctx:
         return recovery.recover(ctx, Teller(said))
+
+
+def restore(home: Path, place: str, id: str, password: str, said: Callable[[bytes], None]) -> dict[str, Any]:
+    """Bring a server back into `home` from a backup, the newest without `id`. Raises Busy where one is already."""
+    where, teller = Home(home.resolve()), Teller(said)
+    if daemon_runs(where.root):
+        raise Busy(f"A server runs in {where.root}.", "Name a folder that does not exist yet with --home.")
+    contents = bring_back.files(where, BackupPlace(elsewhere(place, {}), password), id, teller)
+    with opened(where.root) as ctx:
+        bring_back.data(ctx, contents, teller)
+    return {"restored": contents.id, "taken": contents.created_at, "files": len(contents.files)}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from gitdeploy.domain.approval import Approval
+from gitdeploy.domain.backup import Backup
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.cutover import Cutover
 from gitdeploy.domain.environment import Environment
@@ -15,6 +14,7 @@ from gitdeploy.domain.event import Event
 from gitdeploy.domain.freeze import Freeze
 from gitdeploy.domain.incident import Incident, gate
 from gitdeploy.domain.move import Move
+from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.pictures import Pictures
 from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
@@ -22,20 +22,34 @@ from gitdeploy.domain.schedule import Schedule
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.domain.webhook import Delivery, Webhook
-from gitdeploy.service import history, processes, slot
+from gitdeploy.service import domain as domains
+from gitdeploy.service import environment as environments
+from gitdeploy.service import history, policy, processes, slot
 from gitdeploy.service import site as sites
 from gitdeploy.service.context import Context
 from gitdeploy.service.incident_advice import Advice
+from gitdeploy.service.journal import live_release
 from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock
+from gitdeploy.web.shapes import data, releases, server
+from gitdeploy.web.shapes import sites as site_shapes
 
 
-def site(ctx: Context, row: Site) -> dict[str, Any]:
-    return sites.describe(ctx, row)
+def site(ctx: Context, row: Site) -> site_shapes.Site:
+    live = live_release(ctx, row.name, PRODUCTION)
+    named = environments.by_name(ctx, row, ("preview", "named"), limit=-1)
+    return {
+        "id": row.id, "name": row.name, "created_at": row.created_at, "lock": row.lock or None,
+        "branch": policy.of_site(row, ctx.repository(row.name)).production.branch,
+        "remotes": sites.remotes(ctx, row),
+        "urls": {PRODUCTION: ctx.url(row.name), **{one.name: ctx.url(row.name, one.label) for one in named}},
+        "domains": [ctx.domain_url(one.host) for one in domains.listing(ctx, row)],
+        "live": {"release": live.name, "commit": live.commit, "artifact": live.artifact} if live else None,
+    }  # fmt: skip
 
 
-def release(row: Release) -> dict[str, Any]:
+def release(row: Release) -> releases.Release:
     return {
         "id": row.id, "release": row.name, "site": row.site, "env": row.env, "kind": row.kind, "state": row.state,
         "mark": row.mark or None, "commit": row.commit, "subject": row.subject, "build": row.build,
@@ -46,7 +60,7 @@ def release(row: Release) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def incident(row: Incident, also_open: Iterable[int] = ()) -> dict[str, Any]:
+def incident(row: Incident, also_open: Iterable[int] = ()) -> releases.Incident:
     return {
         "number": row.number, "site": row.site, "state": row.state, "created_at": row.created_at, "actor": row.actor,
         "rollbacks": [f"r{one}" for one in json.loads(row.rollbacks)],
@@ -57,10 +71,12 @@ def incident(row: Incident, also_open: Iterable[int] = ()) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def advice(row: Advice) -> dict[str, Any]:
-    def short(one: Release | None) -> dict[str, Any] | None:
-        shown = ("kind", "commit", "subject", "actor", "live_at", "ended_at")
-        return {"release": one.name, **{name: getattr(one, name) for name in shown}} if one else None
+def advice(row: Advice) -> releases.Advice:
+    def short(one: Release | None) -> releases.Served | None:
+        return {
+            "release": one.name, "kind": one.kind, "commit": one.commit, "subject": one.subject, "actor": one.actor,
+            "live_at": one.live_at, "ended_at": one.ended_at,
+        } if one else None  # fmt: skip
 
     return {
         "live": short(row.live), "seconds": int(row.seconds), "before": short(row.before),
@@ -70,15 +86,16 @@ def advice(row: Advice) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def build(row: Build) -> dict[str, Any]:
-    shown = (
-        "id", "site", "commit", "tree", "ref", "state", "actor", "subject", "reused_from", "artifact", "created_at",
-        "started_at", "finished_at", "seconds", "error",
-    )  # fmt: skip
-    return {name: getattr(row, name) for name in shown}
+def build(row: Build) -> releases.Build:
+    return {
+        "id": row.id, "site": row.site, "commit": row.commit, "tree": row.tree, "ref": row.ref, "state": row.state,
+        "actor": row.actor, "subject": row.subject, "reused_from": row.reused_from, "artifact": row.artifact,
+        "created_at": row.created_at, "started_at": row.started_at, "finished_at": row.finished_at,
+        "seconds": row.seconds, "error": row.error, "push": row.push,
+    }  # fmt: skip
 
 
-def environment(ctx: Context, row: Environment) -> dict[str, Any]:
+def environment(ctx: Context, row: Environment) -> site_shapes.Environment:
     return {
         "name": row.name, "kind": row.kind, "branch": row.branch, "state": row.state,
         "release": f"r{row.release}" if row.release else None, "url": ctx.url(row.site, row.label),
@@ -86,7 +103,7 @@ def environment(ctx: Context, row: Environment) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def copies(rows: Iterable[processes.CopyRecord]) -> list[dict[str, Any]]:
+def copies(rows: Iterable[processes.CopyRecord]) -> list[site_shapes.Copy]:
     return [
         {"name": one.name, "state": one.state, "pid": one.pid or None, "port": one.port or None,
          "since": clock.at(one.since) if one.since else None, "restarts": one.restarts, "last": one.last or None}
@@ -94,7 +111,7 @@ def copies(rows: Iterable[processes.CopyRecord]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def snapshot(row: Snapshot) -> dict[str, Any]:
+def snapshot(row: Snapshot) -> data.Snapshot:
     return {
         "id": row.id, "snapshot": row.name, "site": row.site, "env": row.env, "created_at": row.created_at,
         "actor": row.actor, "cause": row.cause, "label": row.label or None, "release": f"r{row.release}",
@@ -110,7 +127,7 @@ def snapshot(row: Snapshot) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def pictures(row: Pictures) -> dict[str, Any]:
+def pictures(row: Pictures) -> releases.Pictures:
     return {
         "id": row.id, "site": row.site, "env": row.env, "build": row.build, "live": row.live,
         "candidate": row.candidate, "pages": row.of, "more": row.more, "created_at": row.created_at,
@@ -118,7 +135,7 @@ def pictures(row: Pictures) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def schedule(row: Schedule) -> dict[str, Any]:
+def schedule(row: Schedule) -> releases.Schedule:
     return {
         "id": row.id, "site": row.site, "env": row.env, "verb": row.verb, "target": row.target, "actor": row.actor,
         "at": row.at, "state": row.state, "commit": row.commit or None, "said": row.said or None,
@@ -126,7 +143,7 @@ def schedule(row: Schedule) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def approval(row: Approval) -> dict[str, Any]:
+def approval(row: Approval) -> releases.Approval:
     return {
         "id": row.id, "site": row.site, "env": row.env, "state": row.state, "commit": row.commit,
         "artifact": row.artifact, "build": row.build, "subject": row.subject, "actor": row.actor,
@@ -136,24 +153,24 @@ def approval(row: Approval) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def freeze(row: Freeze) -> dict[str, Any]:
+def freeze(row: Freeze) -> site_shapes.Freeze:
     return {
         "id": row.id, "site": row.site, "env": row.env, "from": row.begins, "until": row.ends, "reason": row.reason,
         "actor": row.actor, "created_at": row.created_at,
     }  # fmt: skip
 
 
-def move(row: Move) -> dict[str, Any]:
+def move(row: Move) -> data.Move:
     asked = row.asked
     return {
         "id": row.id, "site": row.site, "from": row.source, "to": row.target, "state": row.state, "actor": row.actor,
         "reason": row.reason or None, "created_at": row.created_at, "finished_at": row.finished_at,
         "database": asked.into or None, "only": list(asked.only), "overwrite": asked.overwrite,
-        "snapshot": row.snapshot or None, "error": row.error or None, **json.loads(row.report),
+        "snapshot": row.snapshot or None, "error": row.error or None, **row.outcome,
     }  # fmt: skip
 
 
-def rehearsal(row: Rehearsal) -> dict[str, Any]:
+def rehearsal(row: Rehearsal) -> data.Rehearsal:
     return {
         "id": row.id, "site": row.site, "env": row.env, "verb": row.verb, "subject": row.subject,
         "state": "failed" if row.error else "passed", "error": row.error or None, "inputs": row.inputs,
@@ -162,13 +179,13 @@ def rehearsal(row: Rehearsal) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def rehearsed(done: Rehearsed, teller: Teller) -> dict[str, Any]:
+def rehearsed(done: Rehearsed, teller: Teller) -> data.Rehearsal:
     """What a rehearsal answers with, having said how to go on."""
     teller.detail(done.hint)
     return rehearsal(done.rehearsal)
 
 
-def cutover(ctx: Context, row: Cutover) -> dict[str, Any]:
+def cutover(ctx: Context, row: Cutover) -> data.Cutover:
     preview = ctx.ledger.environments.get(row.site, row.preview)
     return {
         "id": row.id, "site": row.site, "preview_id": row.preview, "state": row.state,
@@ -182,7 +199,7 @@ def cutover(ctx: Context, row: Cutover) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def webhook(row: Webhook) -> dict[str, Any]:
+def webhook(row: Webhook) -> server.Webhook:
     return {
         "id": row.id, "site": row.site, "format": row.format, "url": row.place, "events": row.events,
         "created_at": row.created_at, "actor": row.actor, "failing_since": row.failing_since,
@@ -190,13 +207,23 @@ def webhook(row: Webhook) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def delivery(row: Delivery) -> dict[str, Any]:
+def delivery(row: Delivery) -> server.Delivery:
     return {
         "id": row.id, "webhook": row.webhook, "event": row.event, "action": row.action, "at": row.at,
         "state": row.state, "cause": row.cause, "attempt": row.attempt, "seconds": row.seconds, "status": row.status,
-        "error": row.error or None, "request": dict(row.asked), "answer": row.answer,
+        "error": row.error or None, "request": row.asked, "answer": row.answer,
     }  # fmt: skip
 
 
-def event(row: Event) -> dict[str, Any]:
-    return dataclasses.asdict(row)
+def backup(row: Backup) -> server.Backup:
+    return {
+        "id": row.id, "created_at": row.created_at, "actor": row.actor, "place": row.place, "files": row.files,
+        "bytes": row.bytes, "stored": row.stored, "seconds": row.seconds, "without": json.loads(row.without),
+    }  # fmt: skip
+
+
+def event(row: Event) -> server.Event:
+    return {
+        "id": row.id, "at": row.at, "site": row.site, "env": row.env, "actor": row.actor, "action": row.action,
+        "subject": row.subject, "data": dict(row.data), "prev": row.prev, "hash": row.hash,
+    }  # fmt: skip

@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import pytest
+from cli_support import with_preview
+from support import project_of, running
 
 FIELDS = {
     "site": "id name remotes urls live",
@@ -18,14 +20,13 @@ FIELDS = {
 }
 
 
-@pytest.fixture
-def blog(server, project):
-    project.commit("one", index_html="one")
-    assert project.push("main").ok
-    project.git("checkout", "-q", "-b", "feature/x")
-    project.commit("two", index_html="two")
-    assert project.push("feature/x").ok
-    return project
+server = pytest.fixture(scope="module")(running)
+
+
+@pytest.fixture(scope="module")
+def blog(server, tmp_path_factory):
+    """A site that is only looked at: one release and one preview."""
+    return with_preview(project_of(server, tmp_path_factory.mktemp("blog")))
 
 
 def test_every_object_has_its_settled_fields(server, blog):
@@ -103,15 +104,6 @@ def test_the_same_commands_work_from_elsewhere_with_a_token(server, blog):
     assert "This token is not known here" in refused.stderr
 
 
-def test_live_at_answers_what_was_live_when(server, blog):
-    first = server.facts("live", "blog")
-    assert blog.push("HEAD:promote/feature/x").ok
-    second = server.facts("live", "blog")
-    assert server.facts("live", "blog", "--at", first["live_at"])["release"] == first["release"]
-    assert server.facts("live", "blog", "--at", second["live_at"])["release"] == second["release"]
-    assert server.facts("live", "blog", "--at", "2001-01-01T00:00Z") is None
-
-
 def test_diff_names_what_would_change(server, blog):
     found = server.facts("diff", "blog", "feature/x")
     assert (found["added"], found["changed"], found["removed"]) == ([], ["index.html"], [])
@@ -122,40 +114,3 @@ def test_a_build_is_shown_with_its_log_and_followed_by_a_prefix_of_its_id(server
     assert server.facts("build", "show", build["id"][:24]) == build
     assert "a static site" in server.cli("build", "log", build["id"]).stdout
     assert "a static site" in server.cli("logs", "blog").stdout
-
-
-def test_a_lock_stops_releases_and_not_rollbacks(server, blog):
-    server.cli("lock", "blog", "--reason", "inventory")
-    refused = blog.push("HEAD:promote/feature/x")
-    assert refused.code == 1
-    assert "inventory" in refused.out
-    assert server.cli("promote", "blog", "feature/x", "--yes", check=False).returncode == 4
-    server.cli("unlock", "blog")
-    assert blog.push("HEAD:promote/feature/x").ok
-    server.cli("lock", "blog", "--reason", "night")
-    assert blog.push("HEAD:rollback/previous").ok
-
-
-@pytest.mark.parametrize("server", ["embedded", "caddy"], indirect=True)
-def test_rename_and_remove(server, blog):
-    build = server.facts("live", "blog")["build"].lower().replace("_", "-")
-    assert server.get(f"{build}--blog").text == "one"
-    server.cli("site", "rename", "blog", "journal")
-    assert server.get("journal").text == "one"
-    assert server.get("feature-x--journal").text == "two"
-    assert server.get(f"{build}--journal").text == "one"
-    assert server.get("blog").status == 404
-    blog.git("remote", "set-url", "managed", server.remote("journal", "maya", "maintainer"))
-    assert blog.push("HEAD:promote/feature/x").ok
-    server.cli("site", "remove", "journal", "--yes")
-    assert server.get("journal").status == 404
-    assert server.facts("site", "list") == []
-    server.cli("gc")
-    assert server.facts("fsck")["problems"] == []
-
-
-def test_completion_and_init(server, tmp_path):
-    assert "_GITDEPLOY_COMPLETE" in server.cli("completion", "bash").stdout
-    server.cli("init", str(tmp_path))
-    assert (tmp_path / "gitdeploy.toml").read_text() == server.cli("docs").stdout
-    assert server.cli("init", str(tmp_path), check=False).returncode == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import importlib
 import os
 import re
 import subprocess
@@ -14,9 +15,9 @@ import pytest
 from fastapi import FastAPI
 
 import gitdeploy
-from gitdeploy.cli import main
+from gitdeploy.cli import NOUNS, main
 from gitdeploy.domain import options, refs
-from gitdeploy.web.api import router
+from gitdeploy.web.api import ROUTES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -27,7 +28,8 @@ LINK = re.compile(r"(?<!!)\[[^\]\[]*\]\(([^)\s]+)\)")
 def commands(context: click.Context):
     yield context
     if isinstance(context.command, click.Group):
-        for name, command in context.command.commands.items():
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
             yield from commands(click.Context(command, info_name=name, parent=context))
 
 
@@ -55,7 +57,7 @@ def test_every_command_helps_and_is_in_the_reference():
 
 def test_every_address_of_the_api_is_in_the_reference():
     app = FastAPI()
-    app.include_router(router)
+    app.router.routes += ROUTES
     text = page("api.md")
     found = [(method.upper(), path) for path, said in app.openapi()["paths"].items() for method in said]
     assert found
@@ -150,3 +152,9 @@ def _registries() -> set[str]:
     for path in (Path.home() / ".npmrc", Path("/etc/npmrc")):
         told += path.read_text().splitlines() if path.exists() else []
     return set(re.findall(r"https?://(?:[^/@\s]*@)?([a-z0-9][a-z0-9.-]*\.[a-z0-9.-]+)", " ".join(told)))
+
+
+def test_every_command_is_found_by_its_name():
+    for module, names in NOUNS.items():
+        found = importlib.import_module(f"gitdeploy.cli.{module}").COMMANDS
+        assert sorted(one.name for one in found) == sorted(names.split()), module

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from held import Going, Held
-from support import Project, Server, eventually
+from support import Project, Server, eventually, passing_project, running
 
+server = pytest.fixture(scope="module")(running)
+project = pytest.fixture(passing_project)
 VISITOR = Path(__file__).with_name("visitor.py")
 
 

@@ -8,9 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from support import Project, Server, eventually, without_bubblewrap
+from support import Project, Server, eventually, passing_project, running, without_bubblewrap
 
 from gitdeploy.runtime.apps.place import Files
+
+server = pytest.fixture(scope="module")(running)
+project = pytest.fixture(passing_project)
 
 APP = """
 import os, http.server, json

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from support import eventually
+import pytest
+from support import eventually, passing_project, running
+
+server = pytest.fixture(scope="module")(running)
+project = pytest.fixture(passing_project)
 
 
 def test_the_reviewed_bytes_go_live_by_a_fast_forward_without_a_build(server, project):

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import base64
 
+import pytest
+from support import passing_project, running
+
+server = pytest.fixture(scope="module")(running)
+project = pytest.fixture(passing_project)
+
 TOML = """[build]
 command = "mkdir out; echo $GREETING > out/index.html; echo $KEY; echo $KEY | base64"
 output = "out"

@@ -8,7 +8,10 @@ import stat
 
 import pytest
 from acme import Authority, own_certificate
-from support import Project, Server, eventually
+from support import Project, Server, eventually, passing_project, running
+
+server = pytest.fixture(scope="module")(running)
+project = pytest.fixture(passing_project)
 
 
 def visit(server, host, path="/"):
@@ -278,3 +281,9 @@ def test_the_visits_of_a_site_are_told_to_those_who_work_on_it(server, blog):
     assert told("--lines", "2") == ["WWW.example.org:80", "feature-x--blog.localhost"]
     viewer = server.token("vic", "viewer", "blog")
     assert server.api("/v1/sites/blog/access-log", viewer).status == 403
+    server.cli("site", "remove", "blog", "--yes")
+    server.cli("site", "create", "blog")
+    visit(server, "blog.localhost")
+    eventually(
+        lambda: len(told()) == 1, why="the visits of the site that had the name before are not of this one"
+    )

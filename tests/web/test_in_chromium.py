@@ -5,40 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
-from support import Project, Server
-from web_support import BUILD, EVIL
+from playwright.sync_api import expect
+from support import Project
+from web_support import BUILD, EVIL, looked_at, sign_in
 
-PATIENCE = 30_000  # milliseconds
-PICTURES = Path(__file__).parents[2] / ".screenshots"
 DATA_APP = Path(__file__).parents[1] / "scenario" / "data_app.py"
-
-
-@pytest.fixture
-def page(browser, request):
-    """A window of its own; `page.shoot("name")` keeps a picture. What the console says against us fails the test."""
-    context = browser.new_context(viewport={"width": 1200, "height": 860})
-    request.addfinalizer(context.close)
-    one = context.new_page()
-    one.set_default_timeout(PATIENCE)
-    complaints: list[str] = []
-    one.on("pageerror", lambda error: complaints.append(str(error)))
-    one.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    one.on("dialog", lambda dialog: complaints.append(dialog.message))
-    refused = "Failed to load resource: the server responded with a status of 4"
-    folder = PICTURES / request.node.name.removeprefix("test_")
-    one.shoot = lambda name: one.screenshot(path=folder / f"{name}.png", full_page=True)
-    yield one
-    assert not [one for one in complaints if not one.startswith(refused)]
-
-
-def sign_in(page: Page, server: Server, token: str) -> None:
-    page.goto(f"http://{server.listen}/sign-in")
-    page.get_by_label("Token").fill(token)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"http://{server.listen}/")
 
 
 def test_the_story_from_an_empty_server_to_a_rollback(page, server, tmp_path):
@@ -177,34 +148,13 @@ def test_a_snapshot_is_taken_and_restored_and_a_build_followed(page, server, tmp
 
 def test_every_page_can_be_read_by_everybody_and_runs_nothing_strange(page, stage):
     sign_in(page, stage, stage.admin)
-    found: list[str] = []
-
-    def look(name: str, **options: object) -> None:
-        for one in page.evaluate("options => axe.run(document, options)", options)["violations"]:
-            nodes = ", ".join(node["html"] for node in one["nodes"][:3])
-            found.append(f"{name}: {one['impact']} {one['id']}: {nodes}")
-
-    for name, path in stage.pages().items():
-        page.set_viewport_size({"width": 1200, "height": 860})
-        page.emulate_media(color_scheme="light")
-        page.goto(f"http://{stage.listen}{path}")
-        page.evaluate(Axe().axe_script)
-        for one in page.locator("details").all():
-            one.evaluate("one => one.open = true")
-        look(name)
-        page.shoot(f"{name}-light")
-        page.emulate_media(color_scheme="dark")
-        look(f"{name}, dark", runOnly=["color-contrast"])
-        if name in ("deploys", "promote", "failed"):
-            page.shoot(f"{name}-dark")
-        page.set_viewport_size({"width": 360, "height": 740})
-        look(f"{name}, 360 px", rules={"color-contrast": {"enabled": False}})
-        page.shoot(f"{name}-phone")
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        if wide > 0:
-            found.append(f"{name} is {wide} px wider than a phone")
-        if page.evaluate("window.pwned") or page.locator("img, script:not([src]), main b").count():
-            found.append(f"{name} runs or shows what a stranger wrote")
+    found = [
+        one
+        for name, path in stage.pages().items()
+        for one in looked_at(
+            page, f"http://{stage.listen}{path}", name, dark=name in ("deploys", "promote", "failed")
+        )
+    ]
     assert not found, "\n".join(found)
 
 

@@ -95,6 +95,15 @@ def test_promote_and_roll_back_without_a_script(stage, boss):
     assert "live" in said(rows[0]) and "rollback" in said(rows[0])
     assert "rolled back" in said(rows[1]) and "bad" in said(rows[1])
 
+    button = "Roll back to the previous release, r1"
+    assert button in said(page), "r2 is live again, so what lies under it"
+    assert "is live in production." in said(
+        boss.post("/sites/blog/rollback", target="r1", reason="worse", do="it").text
+    )
+    page = said(boss.get("/sites/blog"))
+    assert "Roll back to the previous release" not in page and "No earlier release is good" in page
+    assert "is live in production." in said(boss.post("/sites/blog/rollback", target="r2", do="it").text)
+
     nothing = boss.post("/sites/blog/rollback", target="r99", env="production", do="it")
     assert nothing.status_code == 404 and "is not a release of production" in said(nothing.text)
     assert "There is no such" not in boss.get("/sites/blog")

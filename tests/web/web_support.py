@@ -7,9 +7,11 @@ from html import unescape
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import sync_playwright
+from axe_core_python.sync_playwright import Axe
+from playwright.sync_api import Page, sync_playwright
 from support import Project, Server, eventually
 
+PICTURES = Path(__file__).parents[2] / ".screenshots"
 ARGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -28,6 +30,51 @@ def chromium(request):
     one = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(ARGS))
     request.addfinalizer(one.close)
     return one
+
+
+def sign_in(page: Page, server: Server, token: str) -> None:
+    page.goto(f"http://{server.listen}/sign-in")
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"http://{server.listen}/")
+
+
+def looked_at(page: Page, url: str, name: str, *, dark: bool = False) -> list[str]:
+    """What is wrong with a page, on a desk, in the dark and on a phone; pictures of it are kept. Without a
+    `url` it is the page that is open.
+    """
+    found: list[str] = []
+
+    def look(where: str, **options: object) -> None:
+        for one in page.evaluate("options => axe.run(document, options)", options)["violations"]:
+            nodes = ", ".join(node["html"] for node in one["nodes"][:3])
+            found.append(f"{where}: {one['impact']} {one['id']}: {nodes}")
+
+    page.set_viewport_size({"width": 1200, "height": 860})
+    page.emulate_media(color_scheme="light")
+    if url:
+        page.goto(url)
+    page.evaluate(Axe().axe_script)
+    for one in page.locator("details").all():
+        one.evaluate("one => one.open = true")
+    look(name)
+    page.shoot(f"{name}-light")
+    page.emulate_media(color_scheme="dark")
+    look(f"{name}, dark", runOnly=["color-contrast"])
+    if dark:
+        page.shoot(f"{name}-dark")
+    page.set_viewport_size({"width": 360, "height": 740})
+    look(f"{name}, 360 px", rules={"color-contrast": {"enabled": False}})
+    page.shoot(f"{name}-phone")
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    if wide > 0:
+        found.append(f"{name} is {wide} px wider than a phone")
+    strange = page.locator("img:not([src^='/sites/']), script:not([src]), main b").count()
+    if page.evaluate("window.pwned") or strange:
+        found.append(f"{name} runs or shows what a stranger wrote")
+    page.set_viewport_size({"width": 1200, "height": 860})
+    page.emulate_media(color_scheme="light")
+    return found
 
 
 class Tab:
@@ -111,5 +158,5 @@ class Stage(Server):
             "webhooks": f"{site}/webhooks", "server-webhooks": "/webhooks",
             "incidents": f"{site}/incidents", "incident": f"{site}/incidents/1",
             "events": f"{site}/events", "settings": f"{site}/settings", "logs": f"{site}/logs",
-            "access": "/access", "server-events": "/events",
+            "access": "/access", "server-events": "/events", "login": "/login",
         }  # fmt: skip

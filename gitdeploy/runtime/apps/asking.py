@@ -185,7 +185,7 @@ def _talk(
     except OSError as error:
         raise _silent(app, error) from error
     if not line:
-        raise Busy(f"{app.slot} of {app.site} {app.env} ended before it answered.")
+        raise Busy(f"{app.slot} of {app.site} {app.env} ended before it answered.", again=2)
     said: dict[str, Any] = json.loads(line)
     if "error" in said:
         told = said["error"]
@@ -197,6 +197,7 @@ def _silent(app: App, error: OSError) -> Busy:
     return Busy(
         f"{app.slot} of {app.site} {app.env} does not answer: {error.strerror or error}.",
         "Its keeper has ended, or is about to.",
+        again=2,
     )
 
 

@@ -156,7 +156,9 @@ def _alone(app: App) -> Iterator[None]:
 
 def _check_same(app: App, record: Record, layout: Path) -> None:
     if record.state != "running":
-        raise Busy(f"{app.slot} of {app.site} {app.env} is being retired.", "Wait until it has ended.")
+        raise Busy(
+            f"{app.slot} of {app.site} {app.env} is being retired.", "Wait until it has ended.", again=5
+        )
     if record.layout != str(layout):
         raise Failed(f"{app.slot} of {app.site} {app.env} runs another release already.")
 

@@ -63,7 +63,7 @@ class Jobs:
     @contextlib.contextmanager
     def _as(self, name: str) -> Iterator[None]:
         if name in self._running:
-            raise Busy(f"{name} is still running.", "It is not run twice at a time.")
+            raise Busy(f"{name} is still running.", "It is not run twice at a time.", again=10)
         ended = self._running[name] = asyncio.Event()
         self._changed()
         try:

@@ -174,7 +174,7 @@ class Keeper:
             async with self._scaling:
                 await self._set_counts({})
         elif asked["do"] in ("run", "console") and self._holding.rests:
-            raise Busy("The data of the app is being exchanged.", "Try again in a moment.")
+            raise Busy("The data of the app is being exchanged.", "Try again in a moment.", again=5)
         elif asked["do"] == "run":
             return {"code": await self._jobs.run(asked["name"], asked["line"], asked["within"])}
         elif asked["do"] == "console":

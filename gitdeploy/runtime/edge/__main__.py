@@ -64,9 +64,11 @@ def _tcp(listen: str) -> socket.socket:
         return socket.socket(fileno=int(listen[3:]))
     host, _, port = listen.rpartition(":")
     try:
-        return socket.create_server((host, int(port)), backlog=sockets.BACKLOG)
+        door = socket.create_server((host, int(port)), backlog=sockets.BACKLOG)
     except OSError as error:
         sys.exit(f"edge: cannot listen on {listen}: {error.strerror}")
+    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return door
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from sqlite_utils import Database as File
 from gitdeploy.domain.access import Grant, Key, Token
 from gitdeploy.domain.answer import Answer
 from gitdeploy.domain.approval import Approval
+from gitdeploy.domain.backup import Backup
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.config import ConfigVersion
 from gitdeploy.domain.cutover import Cutover
@@ -85,6 +86,7 @@ class Ledger:
         self.keys = Rows(self, "keys", Key, key=("id",))
         self.sessions = Rows(self, "sessions", Session, key=("id",))
         self.answers = Rows(self, "answers", Answer, key=("id",))
+        self.backups = Rows(self, "backups", Backup, key=("id",))
         self.webhooks = Rows(self, "webhooks", Webhook, key=("id",))
         self.deliveries = Rows(self, "deliveries", Delivery, key=("id",))
         self.events = Events(self)
@@ -103,6 +105,11 @@ class Ledger:
         """Run one statement and say how many rows it changed."""
         with self._lock, self._said():
             return int(self.db.conn.execute(sql, values).rowcount)
+
+    def copy(self, path: Path) -> None:
+        """Write all of it as it is at this instant into a new file, while others go on."""
+        with self._said(), contextlib.closing(sqlite3.connect(self._path, timeout=10)) as reader:
+            reader.execute("VACUUM INTO ?", (str(path),))
 
     def check(self) -> str:
         """SQLite's own verdict: "ok" or the first problem."""

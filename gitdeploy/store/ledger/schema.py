@@ -25,7 +25,7 @@ CREATE TABLE builds (
 );
 CREATE INDEX builds_by_key ON builds (site, key, state);
 CREATE INDEX builds_by_commit ON builds (site, "commit");
-CREATE INDEX builds_by_state ON builds (state);
+CREATE INDEX builds_by_state ON builds (state, site);
 CREATE INDEX builds_by_site ON builds (site, id);
 CREATE INDEX builds_by_artifact ON builds (artifact);
 CREATE TABLE releases (
@@ -38,8 +38,11 @@ CREATE TABLE releases (
 );
 CREATE INDEX releases_by_env ON releases (site, env, number);
 CREATE INDEX releases_by_state ON releases (state, site, env);
+CREATE INDEX releases_of_site_by_state ON releases (state, site, number);
+CREATE INDEX releases_by_commit ON releases (site, env, "commit");
 CREATE INDEX releases_by_time ON releases (live_at);
 CREATE INDEX releases_by_serves ON releases (serves, site, env);
+CREATE INDEX releases_of_env_by_time ON releases (site, env, live_at, number);
 CREATE TABLE pushes (
   id TEXT NOT NULL, ref TEXT NOT NULL, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   old TEXT NOT NULL, new TEXT NOT NULL, actor TEXT NOT NULL, options TEXT NOT NULL, created_at TEXT NOT NULL,
@@ -70,6 +73,7 @@ CREATE TABLE moves (
   error TEXT NOT NULL
 );
 CREATE INDEX moves_by_state ON moves (state, site, target);
+CREATE INDEX moves_by_site ON moves (site, id);
 CREATE TABLE rehearsals (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, verb TEXT NOT NULL, subject TEXT NOT NULL, inputs TEXT NOT NULL, described TEXT NOT NULL,
@@ -77,6 +81,7 @@ CREATE TABLE rehearsals (
   findings TEXT NOT NULL, error TEXT NOT NULL
 );
 CREATE INDEX rehearsals_by_inputs ON rehearsals (site, inputs);
+CREATE INDEX rehearsals_by_site ON rehearsals (site, id);
 CREATE TABLE cutovers (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   preview TEXT NOT NULL, state TEXT NOT NULL, created_at TEXT NOT NULL, requester TEXT NOT NULL, note TEXT NOT NULL,
@@ -86,6 +91,7 @@ CREATE TABLE cutovers (
 );
 CREATE UNIQUE INDEX cutovers_open ON cutovers (site, preview) WHERE state IN ('open', 'acked', 'in_progress');
 CREATE INDEX cutovers_by_state ON cutovers (state);
+CREATE INDEX cutovers_by_site ON cutovers (site, id);
 CREATE TABLE heads (
   site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, ref TEXT NOT NULL,
   "commit" TEXT NOT NULL, PRIMARY KEY (site, ref)
@@ -101,7 +107,8 @@ CREATE TABLE pictures (
   env TEXT NOT NULL, live TEXT NOT NULL, candidate TEXT NOT NULL, build TEXT NOT NULL, artifact TEXT NOT NULL,
   pages TEXT NOT NULL, more INTEGER NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL
 );
-CREATE INDEX pictures_by_site ON pictures (site, build);
+CREATE INDEX pictures_by_build ON pictures (site, build, id);
+CREATE INDEX pictures_by_site ON pictures (site, id);
 CREATE TABLE schedules (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, verb TEXT NOT NULL, target TEXT NOT NULL, options TEXT NOT NULL, actor TEXT NOT NULL,
@@ -109,12 +116,16 @@ CREATE TABLE schedules (
   "commit" TEXT NOT NULL, state TEXT NOT NULL, said TEXT NOT NULL, ended_at TEXT
 );
 CREATE INDEX schedules_by_state ON schedules (state, at);
+CREATE INDEX schedules_by_site ON schedules (site, at, id);
+CREATE INDEX schedules_of_site ON schedules (site, state, at, id);
 CREATE TABLE approvals (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, "commit" TEXT NOT NULL, artifact TEXT NOT NULL, build TEXT NOT NULL, subject TEXT NOT NULL,
   actor TEXT NOT NULL, authors TEXT NOT NULL, created_at TEXT NOT NULL, state TEXT NOT NULL, votes TEXT NOT NULL,
   ended_at TEXT, ended_by TEXT NOT NULL, reason TEXT NOT NULL
 );
+CREATE INDEX approvals_by_site ON approvals (site, id);
+CREATE INDEX approvals_by_state ON approvals (site, state, id);
 CREATE UNIQUE INDEX approvals_open ON approvals (site, env, "commit", artifact) WHERE state = 'open';
 CREATE TABLE freezes (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
@@ -126,12 +137,14 @@ CREATE TABLE domains (
   host TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   env TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL
 );
+CREATE INDEX domains_by_site ON domains (site, host);
 CREATE TABLE incidents (
   site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, number INTEGER NOT NULL,
   state TEXT NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL, rollbacks TEXT NOT NULL,
   rejected TEXT NOT NULL, commits TEXT NOT NULL, ticks TEXT NOT NULL, facts TEXT NOT NULL, text TEXT NOT NULL,
   fix TEXT NOT NULL, fixed_by INTEGER, closed_at TEXT, closed_by TEXT, PRIMARY KEY (site, number)
 );
+CREATE INDEX incidents_by_state ON incidents (site, state, number);
 CREATE TABLE answers (
   id TEXT PRIMARY KEY, request TEXT NOT NULL, created_at TEXT NOT NULL, state TEXT NOT NULL, status INTEGER NOT NULL,
   body BLOB NOT NULL
@@ -140,10 +153,12 @@ CREATE INDEX answers_by_time ON answers (created_at);
 CREATE TABLE grants (
   actor TEXT NOT NULL, site TEXT NOT NULL, role TEXT NOT NULL, env TEXT NOT NULL, PRIMARY KEY (actor, site, env)
 );
+CREATE INDEX grants_by_site ON grants (site, actor, env);
 CREATE TABLE tokens (
   id TEXT PRIMARY KEY, actor TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL,
   expires_at TEXT, revoked_at TEXT, used_at TEXT, sites TEXT NOT NULL, role TEXT NOT NULL
 );
+CREATE INDEX tokens_by_actor ON tokens (actor, id);
 CREATE TABLE keys (
   id TEXT PRIMARY KEY, actor TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL UNIQUE,
   comment TEXT NOT NULL, created_at TEXT NOT NULL, used_at TEXT, sites TEXT NOT NULL, role TEXT NOT NULL
@@ -159,6 +174,11 @@ CREATE TABLE events (
   hash TEXT NOT NULL
 );
 CREATE INDEX events_by_site ON events (site, number);
+CREATE TABLE backups (
+  id TEXT PRIMARY KEY, created_at TEXT NOT NULL, actor TEXT NOT NULL, place TEXT NOT NULL, files INTEGER NOT NULL,
+  bytes INTEGER NOT NULL, stored INTEGER NOT NULL, seconds REAL NOT NULL, without TEXT NOT NULL
+);
+CREATE INDEX events_by_action ON events (site, action, number);
 CREATE TABLE webhooks (
   id TEXT PRIMARY KEY, site TEXT REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, format TEXT NOT NULL,
   place TEXT NOT NULL, patterns TEXT NOT NULL, sealed BLOB NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL,

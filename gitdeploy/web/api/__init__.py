@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from gitdeploy.web.api import (
     access,
     approvals,
+    backups,
     builds,
     config,
     cutovers,
@@ -15,6 +14,7 @@ from gitdeploy.web.api import (
     events,
     freezes,
     incident,
+    login,
     moves,
     processes,
     rehearsals,
@@ -25,8 +25,7 @@ from gitdeploy.web.api import (
     webhooks,
 )
 
-router = APIRouter(prefix="/v1")
-for noun in (
+NOUNS = (
     sites,
     domains,
     config,
@@ -42,8 +41,10 @@ for noun in (
     processes,
     incident,
     access,
+    login,
     webhooks,
     events,
+    backups,
     server,
-):
-    router.include_router(noun.router)
+)
+ROUTES = [route for noun in NOUNS for route in noun.router.routes]

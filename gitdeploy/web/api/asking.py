@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from pydantic import AfterValidator, Field
 
+from gitdeploy.domain import length
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import NotFound, Refused
@@ -26,6 +28,14 @@ def context(request: Request) -> Context:
     return found
 
 
+def bearer(request: Request) -> str:
+    """The secret of the token that a request comes with. Raises Unknown."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret:
+        raise Unknown("A token is needed.", "Send: Authorization: Bearer gd_live_…")
+    return secret.strip()
+
+
 def actor(request: Request, ctx: Annotated[Context, Depends(context)]) -> Actor:
     """Over the unix socket whoever reaches it, or in whose name the SSH door asks; over TCP the owner of the
     Bearer token.
@@ -35,16 +45,22 @@ def actor(request: Request, ctx: Annotated[Context, Depends(context)]) -> Actor:
     if local is not None:
         sessions: Sessions = request.app.state.sessions
         return sessions.actor(secret) if scheme.lower() == "session" else local
-    if scheme.lower() != "bearer" or not secret:
-        raise Unknown("A token is needed.", "Send: Authorization: Bearer gd_live_…")
     try:
-        return access.by_token(ctx, secret.strip())
+        return access.by_token(ctx, bearer(request))
     except Refused as error:
         raise Unknown(error.message, error.hint) from None
 
 
 Ctx = Annotated[Context, Depends(context)]
 Who = Annotated[Actor, Depends(actor)]
+
+
+def up_to(most: int) -> Any:
+    """For the reader of the reference; the verb refuses what is longer, in its own words."""
+    return Field("", json_schema_extra={"maxLength": most})
+
+
+Reason = Annotated[str, AfterValidator(length.reason)]
 
 
 def site(ctx: Ctx, who: Who, site: str) -> Site:

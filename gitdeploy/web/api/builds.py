@@ -1,46 +1,45 @@
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi import Request
 
 from gitdeploy.service import build as builds
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
-from gitdeploy.web.stream import told
+from gitdeploy.web.api.paging import Paged
+from gitdeploy.web.api.route import noun
+from gitdeploy.web.shapes import releases as shapes
+from gitdeploy.web.stream import Text, Told, text, told
 
-router = APIRouter(tags=["builds"])
+router = noun("builds")
 
 
 @router.get("/sites/{site}/builds")
-def listing(ctx: Ctx, site: ThisSite, limit: int = 50, before: str = "~") -> list[dict[str, Any]]:
+def listing(ctx: Ctx, site: ThisSite, page: Paged, before: str = "~") -> list[shapes.Build]:
     """The builds of a site, newest first; `before` is the id of the last one already seen."""
-    return [
-        views.build(one) for one in builds.listing(ctx, site, limit=max(1, min(limit, 500)), before=before)
-    ]
+    found = builds.listing(ctx, site, limit=page.enough, before=before)
+    return [views.build(one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.get("/builds/{id}")
-def show(ctx: Ctx, who: Who, id: str) -> dict[str, Any]:
+def show(ctx: Ctx, who: Who, id: str) -> shapes.Build:
     """One build, by its id or a beginning of it that is unique."""
     return views.build(builds.show(ctx, who, id))
 
 
 @router.get("/builds/{id}/log")
-def log(ctx: Ctx, who: Who, id: str, follow: bool = False) -> Response:
+def log(ctx: Ctx, who: Who, request: Request, id: str, follow: bool = False) -> Text:
     """The build's output as plain text; with `follow` it goes on until the build ends."""
     chunks = builds.read_log(ctx, builds.show(ctx, who, id), follow=follow)
-    return StreamingResponse(chunks, media_type="text/plain; charset=utf-8")
+    return text(request, chunks)
 
 
 @router.post("/builds/{id}/cancel")
-def cancel(ctx: Ctx, who: Who, request: Request, id: str) -> Response:
+def cancel(ctx: Ctx, who: Who, request: Request, id: str) -> Told[shapes.Build]:
     """Stop a build; answers when nothing of it runs any more."""
     found = builds.show(ctx, who, id)
 
-    def run(teller: Teller) -> dict[str, Any]:
+    def run(teller: Teller) -> shapes.Build:
         builds.cancel(ctx, who, ctx.site(found.site), found.id, teller)
         return views.build(builds.show(ctx, who, found.id))
 

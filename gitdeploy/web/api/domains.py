@@ -1,18 +1,19 @@
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from gitdeploy.domain.domain_name import DomainName
 from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.errors import Invalid
 from gitdeploy.service import domain as domains
+from gitdeploy.service.domain import SiteDomain
 from gitdeploy.store.certificates import Certificate
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.paging import Paged
+from gitdeploy.web.api.route import noun
+from gitdeploy.web.shapes import sites as shapes
 
-router = APIRouter(tags=["domains"])
+router = noun("domains")
 
 
 class NewDomain(BaseModel):
@@ -23,13 +24,16 @@ class NewDomain(BaseModel):
 
 
 @router.get("/sites/{site}/domains")
-def listing(ctx: Ctx, site: ThisSite) -> list[dict[str, Any]]:
-    """The domains of a site's own; `redirected` is the name that leads to one."""
-    return [domains.describe(ctx, one) for one in domains.listing(ctx, site)]
+def listing(ctx: Ctx, site: ThisSite, page: Paged, after: str = "") -> list[SiteDomain]:
+    """The domains of a site's own, `redirected` is the name that leads to one; `after` is the name of the last one
+    already seen.
+    """
+    found = domains.listing(ctx, site, after=after, limit=page.enough)
+    return [domains.describe(ctx, one) for one in page.of(found, lambda one: one.host, "after")]
 
 
 @router.post("/sites/{site}/domains", status_code=201)
-def add(ctx: Ctx, who: Who, site: ThisSite, body: NewDomain) -> dict[str, Any]:
+def add(ctx: Ctx, who: Who, site: ThisSite, body: NewDomain) -> SiteDomain:
     """Lead a domain to an environment; `cert` and `key` are PEM, for a certificate of one's own."""
     if bool(body.cert) != bool(body.key):
         raise Invalid("A certificate needs its key, and a key its certificate.", "Give both, or none.")
@@ -38,7 +42,7 @@ def add(ctx: Ctx, who: Who, site: ThisSite, body: NewDomain) -> dict[str, Any]:
 
 
 @router.delete("/sites/{site}/domains/{domain}")
-def remove(ctx: Ctx, who: Who, site: ThisSite, domain: str) -> dict[str, Any]:
+def remove(ctx: Ctx, who: Who, site: ThisSite, domain: str) -> shapes.Removed:
     """Let a domain answer no more."""
     name = DomainName.parse(domain)
     domains.remove(ctx, who, site, name)

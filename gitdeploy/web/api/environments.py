@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from gitdeploy.domain import units
@@ -13,8 +10,12 @@ from gitdeploy.service import door
 from gitdeploy.service import environment as environments
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.conditional import If
+from gitdeploy.web.api.paging import Paged
+from gitdeploy.web.api.route import noun
+from gitdeploy.web.shapes import sites as shapes
 
-router = APIRouter(tags=["environments"])
+router = noun("environments")
 
 
 class Time(BaseModel):
@@ -39,60 +40,66 @@ class Secret(BaseModel):
 
 
 @router.put("/sites/{site}/maintenance")
-def close(ctx: Ctx, who: Who, site: ThisSite, body: Closed) -> dict[str, Any]:
+def close(ctx: Ctx, who: Who, site: ThisSite, body: Closed) -> shapes.Environment:
     """Answer 503 with a message to every visitor of an environment; `until` tells them when to come back."""
     return views.environment(ctx, door.maintenance(ctx, who, site, body.env, body.message, body.until))
 
 
 @router.delete("/sites/{site}/maintenance")
-def reopen(ctx: Ctx, who: Who, site: ThisSite, env: str = PRODUCTION) -> dict[str, Any]:
+def reopen(ctx: Ctx, who: Who, site: ThisSite, env: str = PRODUCTION) -> shapes.Environment:
     """Serve again."""
     return views.environment(ctx, door.maintenance(ctx, who, site, env, None, ""))
 
 
 @router.put("/sites/{site}/password")
-def protect(ctx: Ctx, who: Who, site: ThisSite, body: Secret) -> dict[str, Any]:
+def protect(ctx: Ctx, who: Who, site: ThisSite, body: Secret) -> shapes.Environment:
     """Ask every visitor of an environment for a password, with any user name."""
     return views.environment(ctx, door.password(ctx, who, site, body.env, body.password))
 
 
 @router.delete("/sites/{site}/password")
-def unprotect(ctx: Ctx, who: Who, site: ThisSite, env: str) -> dict[str, Any]:
+def unprotect(ctx: Ctx, who: Who, site: ThisSite, env: str) -> shapes.Environment:
     """Ask for a password no more."""
     return views.environment(ctx, door.password(ctx, who, site, env, None))
 
 
 @router.get("/sites/{site}/allow")
-def allowed(ctx: Ctx, who: Who, site: ThisSite, env: str = PRODUCTION) -> dict[str, Any]:
+def allowed(ctx: Ctx, who: Who, site: ThisSite, env: str = PRODUCTION) -> shapes.Allowed:
     """Whose visits are answered; an empty list means everybody's."""
     return _allowed(*door.allowed(ctx, who, site, env))
 
 
 @router.patch("/sites/{site}/allow")
-def allow(ctx: Ctx, who: Who, site: ThisSite, body: Networks) -> dict[str, Any]:
+def allow(ctx: Ctx, who: Who, site: ThisSite, body: Networks, expected: If) -> shapes.Allowed:
     """Add and remove addresses and networks; without the last one everybody may come again."""
-    return _allowed(*door.allow(ctx, who, site, body.env, body.add, body.remove))
+    expect = expected.of(lambda: _allowed(*door.allowed(ctx, who, site, body.env)))
+    return _allowed(*door.allow(ctx, who, site, body.env, body.add, body.remove, expect))
 
 
 @router.get("/sites/{site}/environments")
-def listing(ctx: Ctx, site: ThisSite, kind: str = "") -> list[dict[str, Any]]:
-    """The environments of a site; `kind` is production, named or preview."""
-    return [views.environment(ctx, one) for one in environments.listing(ctx, site, kind)]
+def listing(
+    ctx: Ctx, site: ThisSite, page: Paged, kind: str = "", before: str = ""
+) -> list[shapes.Environment]:
+    """The environments of a site, newest first; `kind` is production, named or preview, `before` the name of the last
+    one already seen.
+    """
+    found = environments.listing(ctx, site, kind, before=before, limit=page.enough)
+    return [views.environment(ctx, one) for one in page.of(found, lambda one: one.name)]
 
 
 @router.post("/sites/{site}/previews/{branch:path}/extend")
-def extend(ctx: Ctx, who: Who, site: ThisSite, branch: str, body: Time) -> dict[str, Any]:
+def extend(ctx: Ctx, who: Who, site: ThisSite, branch: str, body: Time) -> shapes.Environment:
     """Let a preview live for `ttl` from now; `0s` as long as its branch."""
     seconds = units.parse_duration(body.ttl)
     return views.environment(ctx, environments.extend(ctx, who, site, branch, seconds))
 
 
 @router.delete("/sites/{site}/previews/{branch:path}")
-def remove(ctx: Ctx, who: Who, site: ThisSite, branch: str) -> dict[str, Any]:
+def remove(ctx: Ctx, who: Who, site: ThisSite, branch: str) -> shapes.Removed:
     """Take a preview away; its branch stays."""
     environments.remove(ctx, who, site, branch)
     return {"removed": branch}
 
 
-def _allowed(where: Environment, networks: tuple[Network, ...]) -> dict[str, Any]:
+def _allowed(where: Environment, networks: tuple[Network, ...]) -> shapes.Allowed:
     return {"env": where.name, "networks": [str(one) for one in networks]}

@@ -1,47 +1,59 @@
 from __future__ import annotations
 
-import dataclasses
 import json
-from typing import Any
+from typing import Annotated
 
-from fastapi import APIRouter
-from fastapi.responses import Response, StreamingResponse
+from fastapi import Header, Request
 
+from gitdeploy.domain.event import Chain
 from gitdeploy.domain.schedule import moment
 from gitdeploy.service import events
-from gitdeploy.web import views
+from gitdeploy.web import stream, views
 from gitdeploy.web.api.asking import Ctx, Who
-from gitdeploy.web.stream import LINES
+from gitdeploy.web.api.paging import Paged
+from gitdeploy.web.api.route import noun
+from gitdeploy.web.shapes import server as shapes
+from gitdeploy.web.stream import Line, Lines
 
-router = APIRouter(tags=["events"])
+router = noun("events")
 
 
 @router.get("/events")
 def listing(
-    ctx: Ctx, who: Who, site: str = "", limit: int = 100, since: str = "", before: str = ""
-) -> list[dict[str, Any]]:
+    ctx: Ctx, who: Who, page: Paged, site: str = "", since: str = "", before: str = ""
+) -> list[shapes.Event]:
     """The audit log, newest first; `before` is the id of the last one already seen, `since` a moment."""
     found = events.listing(
-        ctx, who, site=site, limit=max(1, min(limit, 1000)), since=since and moment(since), before=before
+        ctx, who, site=site, limit=page.enough, since=since and moment(since), before=before
     )
-    return [views.event(one) for one in found]
+    return [views.event(one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.get("/events/lines")
 def lines(
-    ctx: Ctx, who: Who, site: str = "", since: str = "", after: str = "", follow: bool = False
-) -> Response:
-    """All of it as JSON lines, oldest first; `after` is the id of the last one already seen. With `follow` it
-    goes on.
+    ctx: Ctx,
+    who: Who,
+    request: Request,
+    site: str = "",
+    since: str = "",
+    after: str = "",
+    follow: bool = False,
+    last_event_id: Annotated[str, Header()] = "",
+) -> Lines:
+    """All of it as JSON lines, oldest first; `after`, or the header `Last-Event-ID`, is the id of the last one already
+    seen. With `follow` it goes on.
     """
-    found = events.following(ctx, who, site=site, since=since and moment(since), after=after, follow=follow)
-    said = (
-        "".join(json.dumps(views.event(one), ensure_ascii=False) + "\n" for one in some) for some in found
+    found = events.following(
+        ctx, who, site=site, since=since and moment(since), after=last_event_id or after, follow=follow
     )
-    return StreamingResponse(said, media_type=LINES)
+    batches = (
+        [Line(json.dumps(views.event(one), ensure_ascii=False), one.action, one.id) for one in some]
+        for some in found
+    )
+    return stream.lines(request, batches)
 
 
 @router.get("/events/verify")
-def verify(ctx: Ctx, who: Who) -> dict[str, Any]:
+def verify(ctx: Ctx, who: Who) -> Chain:
     """Compute the hash of every line again; `broken` is the id of the first that does not fit, `head` the last hash."""
-    return dataclasses.asdict(events.verify(ctx, who))
+    return events.verify(ctx, who)

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from gitdeploy.domain.names import PRODUCTION
@@ -10,8 +7,10 @@ from gitdeploy.service import freeze as freezes
 from gitdeploy.service import history
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, ThisSite, Who
+from gitdeploy.web.api.route import noun
+from gitdeploy.web.shapes import sites as shapes
 
-router = APIRouter(tags=["freezes"])
+router = noun("freezes")
 
 
 class NewFreeze(BaseModel):
@@ -22,7 +21,7 @@ class NewFreeze(BaseModel):
 
 
 @router.get("/sites/{site}/freezes")
-def listing(ctx: Ctx, site: ThisSite) -> dict[str, Any]:
+def listing(ctx: Ctx, site: ThisSite) -> shapes.Freezes:
     """`declared`: the windows that hold or are to come; `settings`: what gitdeploy.toml says, by environment; `now`:
     what holds at this moment, by environment, with its end.
     """
@@ -41,13 +40,13 @@ def listing(ctx: Ctx, site: ThisSite) -> dict[str, Any]:
 
 
 @router.post("/sites/{site}/freezes", status_code=201)
-def add(ctx: Ctx, who: Who, site: ThisSite, body: NewFreeze) -> dict[str, Any]:
+def add(ctx: Ctx, who: Who, site: ThisSite, body: NewFreeze) -> shapes.Freeze:
     """Let nothing go live in an environment, except a rollback, `from` a time (default: now) `until` another."""
     env = history.environment_of(ctx, site, body.env)
     return views.freeze(freezes.add(ctx, who, site, env, body.begins, body.until, body.reason))
 
 
 @router.delete("/sites/{site}/freezes/{freeze}")
-def remove(ctx: Ctx, who: Who, site: ThisSite, freeze: str) -> dict[str, Any]:
+def remove(ctx: Ctx, who: Who, site: ThisSite, freeze: str) -> shapes.Freeze:
     """End a declared freeze, or take it back."""
     return views.freeze(freezes.remove(ctx, who, site, freeze))

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi import Request
 from pydantic import BaseModel, Field
 
+from gitdeploy.domain.length import REASON_MAX
 from gitdeploy.domain.move import Chosen
-from gitdeploy.domain.options import REASON_MAX
 from gitdeploy.domain.role import Actor
 from gitdeploy.domain.site import Site
 from gitdeploy.service import history
@@ -17,10 +14,14 @@ from gitdeploy.service.rehearsal import Rehearsed
 from gitdeploy.service.release import Ask
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
-from gitdeploy.web.api.asking import Ctx, ThisSite, Who
-from gitdeploy.web.stream import Verb, told
+from gitdeploy.web.api.asking import Ctx, Reason, ThisSite, Who, up_to
+from gitdeploy.web.api.paging import Paged
+from gitdeploy.web.api.route import noun
+from gitdeploy.web.shapes import data as shapes
+from gitdeploy.web.stream import Told, Verb, told
 
-router = APIRouter(tags=["moves"])
+router = noun("moves")
+Done = shapes.Move | shapes.Compared | shapes.Rehearsal
 
 
 class Clone(BaseModel):
@@ -31,21 +32,24 @@ class Clone(BaseModel):
     only: list[str] = []
     overwrite: bool = False
     confirm: bool = False
-    reason: str = Field("", max_length=REASON_MAX)
+    reason: Reason = up_to(REASON_MAX)
     dry_run: bool = False
     rehearse: bool = False
     rehearsal: str = ""
 
 
 @router.get("/sites/{site}/moves")
-def listing(ctx: Ctx, site: ThisSite, env: str = "", limit: int = 50) -> list[dict[str, Any]]:
-    """Moves of content into any environment, or into one, newest first."""
+def listing(ctx: Ctx, site: ThisSite, page: Paged, env: str = "", before: str = "~") -> list[shapes.Move]:
+    """Moves of content into any environment, or into one, newest first; `before` is the id of the last one already
+    seen.
+    """
     target = history.environment_of(ctx, site, env) if env else None
-    return [views.move(one) for one in moves.listing(ctx, site, target, max(1, min(limit, 500)))]
+    found = moves.listing(ctx, site, target, page.enough, before=before)
+    return [views.move(one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.post("/sites/{site}/clone")
-def clone(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Clone) -> Response:
+def clone(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Clone) -> Told[Done]:
     """Content of an environment or a snapshot moves into an environment: `database`, `files` or both; `only` names
     groups, tables (`table:posts`) or paths. With `dry_run` it says what would be added, changed and removed;
     `rehearse` does it on a copy, and `rehearsal` holds it to that. `confirm` is needed for production.
@@ -53,13 +57,13 @@ def clone(ctx: Ctx, who: Who, site: ThisSite, request: Request, body: Clone) -> 
     return told(ctx, request, cloned(ctx, who, site, body))
 
 
-def cloned(ctx: Context, who: Actor, site: Site, body: Clone) -> Verb:
+def cloned(ctx: Context, who: Actor, site: Site, body: Clone) -> Verb[Done]:
     """What moves content for whoever may. Raises Refused, NotFound."""
     source, target = moves.source_of(ctx, site, body.source), history.environment_of(ctx, site, body.target)
     moves.allow(who, site, target, confirmed=body.confirm, dry_run=body.dry_run or body.rehearse)
     chosen = Chosen.of(body.database, body.files, body.only, body.overwrite)
 
-    def run(teller: Teller) -> dict[str, Any]:
+    def run(teller: Teller) -> Done:
         ask = Ask(
             who.name, site, target.name, body.reason, body.dry_run, rehearse=body.rehearse,
             rehearsal=body.rehearsal, teller=teller,

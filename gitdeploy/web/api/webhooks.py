@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from gitdeploy.service import webhook as webhooks
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx, Who
+from gitdeploy.web.api.paging import Paged
+from gitdeploy.web.api.route import noun
+from gitdeploy.web.shapes import server as shapes
+from gitdeploy.web.shapes.sites import Removed
 
-router = APIRouter(tags=["webhooks"])
+router = noun("webhooks")
 
 
 class NewWebhook(BaseModel):
@@ -21,13 +22,14 @@ class NewWebhook(BaseModel):
 
 
 @router.get("/webhooks")
-def listing(ctx: Ctx, who: Who, site: str = "") -> list[dict[str, Any]]:
-    """The webhooks of a site, or all of them; never their secrets."""
-    return [views.webhook(one) for one in webhooks.listing(ctx, who, site)]
+def listing(ctx: Ctx, who: Who, page: Paged, site: str = "", after: str = "") -> list[shapes.Webhook]:
+    """The webhooks of a site, or all of them, never their secrets; `after` is the id of the last one already seen."""
+    found = webhooks.listing(ctx, who, site, after=after, limit=page.enough)
+    return [views.webhook(one) for one in page.of(found, lambda one: one.id, "after")]
 
 
 @router.post("/webhooks", status_code=201)
-def add(ctx: Ctx, who: Who, body: NewWebhook) -> dict[str, Any]:
+def add(ctx: Ctx, who: Who, body: NewWebhook) -> shapes.MadeWebhook:
     """Tell events to an address, of a site or of all; the `secret` that signs them is in this answer
     and nowhere else.
     """
@@ -38,24 +40,25 @@ def add(ctx: Ctx, who: Who, body: NewWebhook) -> dict[str, Any]:
 
 
 @router.delete("/webhooks/{id}")
-def remove(ctx: Ctx, who: Who, id: str) -> dict[str, Any]:
+def remove(ctx: Ctx, who: Who, id: str) -> Removed:
     """Tell it nothing more."""
     return {"removed": webhooks.remove(ctx, who, id).id}
 
 
 @router.post("/webhooks/{id}/test")
-def test(ctx: Ctx, who: Who, id: str) -> dict[str, Any]:
+def test(ctx: Ctx, who: Who, id: str) -> shapes.Delivery:
     """Send it a made-up event, and say what came of it."""
     return views.delivery(webhooks.test(ctx, who, id))
 
 
 @router.get("/webhooks/{id}/deliveries")
-def deliveries(ctx: Ctx, who: Who, id: str, limit: int = 50) -> list[dict[str, Any]]:
-    """The last attempts, newest first, with request and answer."""
-    return [views.delivery(one) for one in webhooks.deliveries(ctx, who, id, max(1, min(limit, 100)))]
+def deliveries(ctx: Ctx, who: Who, id: str, page: Paged, before: str = "~") -> list[shapes.Delivery]:
+    """The last attempts, newest first, with request and answer; `before` is the id of the last one already seen."""
+    found = webhooks.deliveries(ctx, who, id, before=before, limit=page.enough)
+    return [views.delivery(one) for one in page.of(found, lambda one: one.id)]
 
 
 @router.post("/deliveries/{id}/redeliver")
-def redeliver(ctx: Ctx, who: Who, id: str) -> dict[str, Any]:
+def redeliver(ctx: Ctx, who: Who, id: str) -> shapes.Delivery:
     """Send the event of a delivery once more, and say what came of it."""
     return views.delivery(webhooks.redeliver(ctx, who, id))

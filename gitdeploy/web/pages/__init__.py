@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from gitdeploy.web.pages import (
     access,
     assets,
@@ -15,6 +13,7 @@ from gitdeploy.web.pages import (
     events,
     freezes,
     incidents,
+    login,
     moves,
     orders,
     pictures,
@@ -27,11 +26,11 @@ from gitdeploy.web.pages import (
     webhooks,
 )
 
-router = APIRouter(include_in_schema=False)
-for noun in (
+NOUNS = (
     assets,
     setup,
     session,
+    login,
     sites,
     releases,
     orders,
@@ -49,5 +48,5 @@ for noun in (
     incidents,
     events,
     access,
-):
-    router.include_router(noun.router)
+)
+ROUTES = [route for noun in NOUNS for route in noun.router.routes]

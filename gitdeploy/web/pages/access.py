@@ -13,19 +13,32 @@ from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Seen, Sent
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
+_SHOWN = 100
 
 
 @router.get("/access")
-def show(request: Request, ctx: Ctx, visit: Seen) -> Response:
+def show(
+    request: Request, ctx: Ctx, visit: Seen, grants: str = "", tokens: str = "~", keys: str = "~"
+) -> Response:
+    """Of each list the page that begins after what was seen last."""
     who = visit.actor
     is_admin = visit.may("admin")
+    enough = _SHOWN + 1
+    held = access.grants(ctx, who, after=grants, limit=enough) if is_admin else []
+    made = access.tokens(ctx, who, before=tokens, limit=enough, counting=True) if is_admin else []
+    added = access.keys(ctx, who, before=keys, limit=enough) if is_admin else []
+    more = {
+        "grants": [f"{one.actor} {one.site} {one.env}" for one in held][_SHOWN - 1 : -1],
+        "tokens": [one.id for one in made][_SHOWN - 1 : -1],
+        "keys": [one.id for one in added][_SHOWN - 1 : -1],
+    }
     return page.shown(
         request, "access.html", title="Access", is_admin=is_admin, own=access.own_tokens(ctx, who),
         browsers=sessions.listing(ctx, who), roles=[str(one) for one in Role], every_site=EVERY_SITE,
-        grants=access.grants(ctx, who) if is_admin else [],
-        tokens=[one for one in access.tokens(ctx, who) if access.counts(one)] if is_admin else [],
-        keys=access.keys(ctx, who) if is_admin else [],
+        grants=held[:_SHOWN], tokens=made[:_SHOWN], keys=added[:_SHOWN],
+        is_first={"grants": not grants, "tokens": tokens == "~", "keys": keys == "~"},
+        next={name: page.url("access", **{name: last[0]}) if last else "" for name, last in more.items()},
     )  # fmt: skip
 
 

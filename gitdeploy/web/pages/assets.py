@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from gitdeploy import resources
 from gitdeploy.errors import NotFound
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 

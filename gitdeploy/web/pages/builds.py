@@ -23,7 +23,7 @@ from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.pages import ansi, page
 from gitdeploy.web.pages.asking import SENT, Seen, ThisSite, Visit
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _SHOWN = 30
 _TAIL = 256 * 1024  # bytes of a log that a page shows
 

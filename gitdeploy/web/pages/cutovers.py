@@ -21,7 +21,7 @@ from gitdeploy.web.api.cutovers import Run, carried
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Seen, Sent, ThisSite
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _SHOWN = 20
 _PREVIEWS = 50  # that can be chosen
 
@@ -101,7 +101,7 @@ def run(request: Request, ctx: Ctx, visit: Seen, site: ThisSite, id: str, form: 
                 f"Type {PRODUCTION} to say that you mean it.",
             )
     body = Run(
-        external_ticket_ref=form.get("ticket")[:TICKET_MAX], reason=form.get("reason")[:1000],
+        external_ticket_ref=form.get("ticket"), reason=form.get("reason"),
         force_schema=form.ticked("force_schema"), rehearse=rehearse,
     )  # fmt: skip
     go = page.url("sites", site.name, "cutovers", found.id)

@@ -7,8 +7,8 @@ from fastapi.responses import RedirectResponse, Response
 
 from gitdeploy.errors import GitdeployError
 from gitdeploy.web.api.asking import Unknown
-from gitdeploy.web.limits import TooMany
 from gitdeploy.web.pages import page
+from gitdeploy.web.stream import retry_after
 
 _NOT_PAGES = ("/v1/", "/healthz", "/metrics", "/openapi.json")
 
@@ -34,6 +34,5 @@ def refusal(request: Request, error: GitdeployError) -> Response:
         error=error,
         code=error.http_status,
     )
-    if isinstance(error, TooMany):
-        answer.headers["Retry-After"] = str(int(error.seconds) + 1)
+    answer.headers.update(retry_after(error))
     return answer

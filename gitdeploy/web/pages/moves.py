@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -20,8 +20,9 @@ from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.api.moves import Clone, cloned
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Form, Seen, Sent, ThisSite
+from gitdeploy.web.shapes.data import Compared
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _SHOWN = 20
 _ENVIRONMENTS = 50  # that can be chosen
 
@@ -43,8 +44,9 @@ def compare(request: Request, ctx: Ctx, visit: Seen, site: ThisSite, form: Sent)
     """What would be added, changed and removed, group by group; nothing is."""
     body = _clone(form, dry_run=True)
     said: list[str] = []
-    report = cloned(ctx, visit.actor, site, body)(
-        Teller(lambda line: said.append(line.decode("utf-8", "replace").strip()))
+    compared = cloned(ctx, visit.actor, site, body)
+    report = cast(
+        Compared, compared(Teller(lambda line: said.append(line.decode("utf-8", "replace").strip())))
     )
     target = history.environment_of(ctx, site, body.target)
     least = {"production": "operator", "named": "maintainer"}.get(target.kind, "developer")
@@ -70,12 +72,9 @@ def move(request: Request, ctx: Ctx, visit: Seen, site: ThisSite, form: Sent) ->
     back = page.url("sites", site.name, "migration")
 
     def act(teller: Teller) -> dict[str, Any]:
-        done = run(teller)
-        return {
-            "says": f"The content of {done['from']} is in {done['to']}.",
-            "go": back,
-            "label": "To the migrations",
-        }
+        run(teller)
+        says = f"The content of {body.source} is in {target.name}."
+        return {"says": says, "go": back, "label": "To the migrations"}
 
     return page.carried(request, site, "data", f"Move content to {target.name}", act, back)
 

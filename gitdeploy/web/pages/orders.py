@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -15,17 +16,29 @@ from gitdeploy.domain.names import PRODUCTION
 from gitdeploy.domain.schedule import moment
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import GitdeployError, Invalid, NotFound
-from gitdeploy.service import bad_commits, diff, freeze, history, migration, offer, pictures, snapshot
+from gitdeploy.service import (
+    approval,
+    bad_commits,
+    diff,
+    freeze,
+    history,
+    migration,
+    offer,
+    pictures,
+    snapshot,
+)
 from gitdeploy.service import schedule as schedules
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx
-from gitdeploy.web.api.releases import ORDERS, Order, ordered
+from gitdeploy.web.api.releases import ORDERS, Done, Order, ordered
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import SENT, Form, Seen, Sent, ThisSite
+from gitdeploy.web.pages.releases import asked
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
+_KINDS: tuple[Literal["changed"], Literal["added"], Literal["removed"]] = ("changed", "added", "removed")
 _PATHS = 200
 _TITLES = {"promote": "Promote to {env}", "rollback": "Roll {env} back", "redeploy": "Build {target} again"}
 
@@ -47,6 +60,9 @@ def promote(
         message=commit.message.strip(), target=target, returning=returning,
         shown_on=[views.environment(ctx, one) for one in shown_on], pictures=pictures.of_build(ctx, site, build.id),
         why_not=offer.promote(ctx, visit.actor, site, where), **_common(ctx, site, where, target),
+        approvals=[asked(visit.actor, one) for one in approval.listing(ctx, site)
+                   if (one.env, one.commit, one.artifact) == (where.name, commit.id, build.artifact)],
+        needed=approval.needed(ctx, site.name, where.name),
     )  # fmt: skip
 
 
@@ -109,12 +125,13 @@ def _common(ctx: Context, site: Site, env: Environment, target: str) -> dict[str
     """What both pages say: what is live, what would change, and whether there is data to be careful of."""
     live = history.live_at(ctx, site, env.name)
     try:
-        change: dict[str, Any] | None = diff.of(ctx, site, env.name, target)
+        change: diff.Prospect | None = diff.of(ctx, site, env.name, target)
     except GitdeployError:  # its files are no longer stored: it would be built again
         change = None
     keeps = live is not None and live.serves == "app" and snapshot.keeps(ctx, env)
-    counts = {kind: len(change[kind]) for kind in ("changed", "added", "removed")} if change else {}
-    paths = [(kind, path) for kind in counts for path in (change or {})[kind]]
+    found = [(kind, change[kind]) for kind in _KINDS] if change else []
+    counts = {kind: len(paths) for kind, paths in found}
+    paths = [(kind, path) for kind, some in found for path in some]
     return {
         "env": views.environment(ctx, env), "live": views.release(live) if live else None, "counts": counts,
         "paths": paths[:_PATHS], "more_paths": max(len(paths) - _PATHS, 0), "known": change is not None,
@@ -132,14 +149,15 @@ def _order(form: Form) -> Order:
             snapshot=form.ticked("snapshot"), force_schema=form.ticked("force_schema"),
             no_cache=form.ticked("no_cache"), config="then" if form.get("config") == "then" else "",
             override_freeze=form.ticked("override_freeze"),
-            at=moment(f"{at}Z" if "+" not in at and not at.endswith("Z") else at) if at else "",
+            at=moment(f"{at}Z" if re.search(r"T\d\d:\d\d(:\d\d)?$", at) else at) if at else "",
         )  # fmt: skip
     except ValidationError as error:
         first = error.errors()[0]
         raise Invalid(f"{first['loc'][0]}: {first['msg']}.", "Go back and mend it.") from None
 
 
-def _outcome(site: Site, result: dict[str, Any]) -> dict[str, Any]:
+def _outcome(site: Site, done: Done) -> dict[str, Any]:
+    result: dict[str, Any] = {**done}
     name = result.get("release", "")
     if name:
         go, label = page.url("sites", site.name, "releases", name), f"See {name}"

@@ -71,13 +71,13 @@ def led(*path: str, done: str = "", **query: str) -> Response:
     return RedirectResponse(url(*path, **query, **({"done": done} if done else {})), 303)
 
 
-def carried(request: Request, site: Site, tab: str, title: str, verb: Verb, back: str) -> Response:
+def carried(request: Request, site: Site, tab: str, title: str, verb: Verb[Any], back: str) -> Response:
     """A verb that takes a while: told as it happens to a page that can listen, else shown when it is over. It returns
     `{says, go, label}`: a sentence, and where to go from there.
     """
     lines = heard(request.app.state.ctx, request, verb)
     if wants_lines(request):
-        return streamed(lines)
+        return streamed(request, lines)
     *said, last = lines
     return of_site(
         request, site, tab, "told.html", title=title, lines="".join(one["said"] for one in said).splitlines(),

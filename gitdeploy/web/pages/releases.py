@@ -8,8 +8,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from gitdeploy.domain import target as targets
+from gitdeploy.domain.approval import Approval
 from gitdeploy.domain.names import PRODUCTION
-from gitdeploy.domain.role import Role
+from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import NotFound
 from gitdeploy.service import approval as approvals
@@ -24,7 +25,7 @@ from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import SENT, Seen, Sent, ThisSite
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _SHOWN = 20
 
 
@@ -47,9 +48,10 @@ def deploys(
         chosen=build or (could[0]["release"]["build"] if could else ""),
         is_first=before >= 1 << 40, older=page.url("sites", site.name, env=_unless(where.name),
                                                    before=rows[-1].number) if older else "",
-        approvals=[views.approval(one) for one in approvals.listing(ctx, site)],
+        approvals=[asked(visit.actor, one) for one in approvals.listing(ctx, site)],
         waiting=[views.schedule(one) for one in schedules.listing(ctx, site)],
-        no_rollback=offer.rollback(ctx, visit.actor, site, where),
+        no_rollback=(no_rollback := offer.rollback(ctx, visit.actor, site, where)),
+        previous=None if no_rollback else offer.previous(ctx, site, where),
         no_promote=offer.promote(ctx, visit.actor, site, where),
         remote=f"{request.url.scheme}://{request.url.netloc}/{site.name}.git",
     )  # fmt: skip
@@ -90,6 +92,11 @@ def verify(request: Request, ctx: Ctx, visit: Seen, site: ThisSite, release: str
         }
 
     return page.carried(request, site, "deploys", f"Verify {found.name}", run, back)
+
+
+def asked(actor: Actor, row: Approval) -> dict[str, Any]:
+    """What waits for approval, and why `actor` may not give theirs ("" when they may)."""
+    return {**views.approval(row), "why_not": offer.approve(actor, row), "is_mine": row.actor == actor.name}
 
 
 def _candidate(ctx: Context, env: Any, release: Any) -> dict[str, Any]:

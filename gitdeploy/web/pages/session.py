@@ -12,7 +12,7 @@ from gitdeploy.web.first_run import FirstRun
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Posted, Seen, Sent, cookie_name
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @router.get("/sign-in")

@@ -19,7 +19,7 @@ from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.pages import ansi, page
 from gitdeploy.web.pages.asking import Seen, Sent, ThisSite
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _LINES = 200
 
 

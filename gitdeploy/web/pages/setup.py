@@ -14,7 +14,7 @@ from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Posted
 from gitdeploy.web.pages.session import address_of, give_cookie
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @router.get("/setup")

@@ -12,6 +12,7 @@ from gitdeploy.errors import GitdeployError, Refused
 from gitdeploy.service import environment as environments
 from gitdeploy.service import history, offer
 from gitdeploy.service import snapshot as snapshots
+from gitdeploy.service.restore import Unconfirmed
 from gitdeploy.service.teller import Teller
 from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx
@@ -19,7 +20,7 @@ from gitdeploy.web.api.snapshots import Restore, restored
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import SENT, Seen, Sent, ThisSite
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 _SHOWN = 30
 _PREVIEWS = 50  # of the newest, that a snapshot may be restored into
 
@@ -75,24 +76,22 @@ def restore(request: Request, ctx: Ctx, visit: Seen, site: ThisSite, snapshot: s
     env = history.environment_of(ctx, site, form.get("env") or found.env)
     rehearse = form.get("do") == "rehearse"
     typed = form.get("confirm") == env.name
-    if env.kind != "preview" and not typed and not rehearse:
-        raise Refused(
-            f"Restoring replaces all databases and files of {env.name}.",
-            f"Type {env.name} to say that you mean it.",
-        )
     body = Restore(
         env=env.name,
         code=form.ticked("code"),
         confirm=typed,
-        reason=form.get("reason")[:1000],
+        reason=form.get("reason"),
         rehearse=rehearse,
     )
-    run = restored(ctx, visit.actor, site, found, body)
+    try:
+        run = restored(ctx, visit.actor, site, found, body)
+    except Unconfirmed as error:
+        raise Refused(error.message, f"Type {env.name} to say that you mean it.") from None
     back = page.url("sites", site.name, "snapshots", found.name)
 
     def act(teller: Teller) -> dict[str, Any]:
         result = run(teller)
-        if "release" not in result:
+        if "dry_run" in result or "findings" in result:
             says = "It went well on copies: nothing was changed."
             return {"says": says, "go": back, "label": f"Back to {found.name}"}
         name = result["release"]

@@ -49,6 +49,11 @@ def lasted(begin: str | None, end: str | None) -> str:
     return seconds((until - datetime.fromisoformat(begin)).total_seconds())
 
 
+def about(count: float) -> str:
+    """A length of time as people say it."""
+    return roughly(count)
+
+
 def size(count: int) -> str:
     many = float(count)
     for unit in ("B", "KB", "MB", "GB"):
@@ -89,4 +94,4 @@ def browser(agent: str) -> str:
     return f"{kind} on {system}" if kind and system else kind or agent[:60]
 
 
-ALL = (ago, moment, seconds, lasted, size, facts, short, branch, number, command, browser)
+ALL = (ago, moment, seconds, lasted, about, size, facts, short, branch, number, command, browser)
