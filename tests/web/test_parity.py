@@ -88,7 +88,8 @@ class Door:
 
     def _plain(self, row: dict[str, object], known: dict[str, str]) -> dict[str, object]:
         def alike(found: re.Match[str]) -> str:
-            return known.setdefault(found[0], f"{found[1] or 'digest'} {len(known)}")
+            kind = "order" if found[1] in ("psh", "req") else found[1] or "digest"
+            return known.setdefault(found[0], f"{kind} {len(known)}")
 
         row = {**row, "data": bool(row["data"])} if "phase" in row else row  # sealed: which data it brings
         text = json.dumps({name: value for name, value in row.items() if name not in _MEASURED}, default=str)
