@@ -65,13 +65,12 @@ def check(ctx: Context, push: Push, updates: tuple[Update, ...]) -> None:
     for update in updates:
         log.info("push of %s to %s by %s: %s to %s", update.ref, push.site.name, push.actor.name,
                  update.old[:12], update.new[:12])  # fmt: skip
-    if trace.current():
-        push.teller.detail(f"push {trace.current()}")
     try:
         _check(ctx, push, updates)
     except GitdeployError as error:
         ctx.pushes["refused"] += len(updates)
         log.info("push to %s is refused: %s", push.site.name, error.message)
+        _say_id(push)
         raise
 
 
@@ -98,7 +97,14 @@ def decide(ctx: Context, push: Push, updates: tuple[Update, ...], *, atomic: boo
         log.info(
             "%s of %s is %s", one.ref, push.site.name, f"refused: {one.reason}" if one.reason else "accepted"
         )
+    if any(one.reason for one in answers):
+        _say_id(push)
     return answers
+
+
+def _say_id(push: Push) -> None:
+    """For whoever asks what happened: under it all is in the server's log."""
+    push.teller.detail(f"in the server's log: {trace.current()}")
 
 
 def _decide(ctx: Context, push: Push, updates: tuple[Update, ...], atomic: bool) -> list[Answer]:
