@@ -122,8 +122,8 @@ def _last_tagged(ctx: Context, site: Site, live: Release) -> tuple[Release | Non
     """The newest good release before what is live whose commit has a tag."""
     tags = ctx.repository(site.name).tags()
     found = ctx.ledger.releases.one(
-        site=site.name, env=PRODUCTION, order="+number DESC",  # by commit, not through all numbers
-        sql="live_at IS NOT NULL AND origin < ? AND mark != ? AND artifact != ?"
+        site=site.name, env=PRODUCTION, order="+number DESC",  # by commit: neither through all numbers nor all times
+        sql="+live_at IS NOT NULL AND origin < ? AND mark != ? AND artifact != ?"
         ' AND "commit" IN (SELECT value FROM json_each(?))',
         given=(live.origin, BAD, live.artifact, json.dumps(list(tags))),
     )  # fmt: skip
