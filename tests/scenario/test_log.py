@@ -80,5 +80,7 @@ def test_one_id_tells_the_story_of_a_push(machine, tmp_path):
     begin = machine.log.stat().st_size
     machine.start()
     assert project.push("HEAD:rollback/previous").ok
-    line = r"^\S+ \S+ INFO gitdeploy\.events \[psh_[0-9A-Z]{26}\]: release\.live blog production r\d+ by maya$"
+    line = (
+        r"^\S+ \S+ INFO gitdeploy\.events \[psh_[0-9A-Z]{26}\]: release\.live blog production r\d+ by maya$"
+    )
     assert re.search(line, machine.said(begin), re.M)
