@@ -68,13 +68,16 @@ def mariadb() -> Iterator[str]:
     """The URL of a superuser of a new MariaDB server."""
     with folder_of("mysql") as folder, contextlib.ExitStack() as opened:
         port, who = free_port(), as_owner("mysql")
-        subprocess.run([*who, "mariadb-install-db", "--no-defaults", f"--datadir={folder}/d", "--skip-test-db",
+        # A server that starts removes the temporary tables in its folder, and another that has some there dies of it.
+        own = ["--no-defaults", f"--datadir={folder}/d", f"--tmpdir={folder}/t"]
+        subprocess.run([*who, "mkdir", folder / "t"], check=True)
+        subprocess.run([*who, "mariadb-install-db", *own, "--skip-test-db",
                         "--auth-root-authentication-method=normal"], check=True, capture_output=True)  # fmt: skip
         log = opened.enter_context(open(folder / "log", "wb"))
         server = subprocess.Popen(
-            [*who, shutil.which("mariadbd", path="/usr/sbin:/usr/bin") or "mariadbd", "--no-defaults",
-             f"--datadir={folder}/d", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/sock",
-             f"--pid-file={folder}/pid", "--innodb-flush-log-at-trx-commit=0"],
+            [*who, shutil.which("mariadbd", path="/usr/sbin:/usr/bin") or "mariadbd", *own, f"--port={port}",
+             "--bind-address=127.0.0.1", f"--socket={folder}/sock", f"--pid-file={folder}/pid",
+             "--innodb-flush-log-at-trx-commit=0"],
             stdout=subprocess.DEVNULL, stderr=log,
         )  # fmt: skip
         try:

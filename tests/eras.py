@@ -177,7 +177,7 @@ class Bench:
         self._env = {**os.environ, "PGOPTIONS": f"-c role={database.partition('__')[0]}"}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._again)
-        self.acknowledged = 0
+        self.acknowledged = self.done = 0
         self.cut_off: list[float] = []
         self.failed: list[str] = []
         self._run("-i", "-q", "-s", str(scale))
@@ -198,6 +198,7 @@ class Bench:
             counted = self.COUNTED.search(done.stdout)
             self.acknowledged += int(counted[1]) if counted else 0
             if done.returncode == 0:
+                self.done += 1
                 if lost:
                     self.cut_off.append(time.monotonic() - 1 - lost)
                 lost = 0.0

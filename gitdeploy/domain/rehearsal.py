@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from typing_extensions import TypedDict
 
+from gitdeploy.domain.move_outcome import Outcome
+
 VERBS = ("restore", "cutover", "migration", "rollback", "clone")
 """What can be rehearsed. A migration is a release whose release command may change databases."""
 HASH = 32  # hex digits of a digest
@@ -64,6 +66,7 @@ class Findings(TypedDict, total=False):
     databases: dict[str, Tried]
     lost: Lost
     files: int
+    content: Outcome
     seconds: dict[str, float]
 
 

@@ -56,7 +56,14 @@ def test_too_little_room_is_said_before_anything_is_kept(server, project):
     assert project.push("main").ok
 
 
-@pytest.mark.parametrize("what", ["main", "feature", "rollback/r1"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "main",
+        pytest.param("feature", marks=pytest.mark.soak),
+        pytest.param("rollback/r1", marks=pytest.mark.soak),
+    ],
+)
 def test_a_disk_that_fills_anywhere_in_a_push(server, project, what):
     """From no room at all to enough of it: old or new, never between; afterwards the same push works."""
     worked = failed = 0

@@ -14,7 +14,14 @@ from support import eventually
 HOST = f"feature--{SITE}"
 
 
-@pytest.mark.parametrize("who", ["hooks/proc-receive", "receive-pack", "http-backend"])
+@pytest.mark.parametrize(
+    "who",
+    [
+        "receive-pack",
+        pytest.param("hooks/proc-receive", marks=pytest.mark.soak),
+        pytest.param("http-backend", marks=pytest.mark.soak),
+    ],
+)
 def test_killing_what_asked_takes_nothing_out_of_the_lane(server, project, who):
     """Whatever the pusher hears, what the lane has accepted is finished, and the branch says so."""
     held = Held(server, project)
@@ -117,7 +124,7 @@ def test_a_killed_daemon_leaves_no_build_behind_and_builds_again_what_was_accept
     assert_settled(server)
 
 
-@pytest.mark.parametrize("branch", ["main", "feature"])
+@pytest.mark.parametrize("branch", ["main", pytest.param("feature", marks=pytest.mark.soak)])
 def test_a_stop_in_the_middle_of_a_build_ends_well(server, project, branch):
     """SIGTERM: exit code 0. A gated push is refused; an accepted preview is built at the next start."""
     held = Held(server, project)

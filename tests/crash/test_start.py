@@ -28,7 +28,10 @@ def test_two_daemons_cannot_serve_one_home(server, project):
     assert project.push("main").ok
 
 
-@pytest.mark.parametrize("damage", ["header", "page", "cut"])
+@pytest.mark.parametrize(
+    "damage",
+    ["page", pytest.param("header", marks=pytest.mark.soak), pytest.param("cut", marks=pytest.mark.soak)],
+)
 def test_a_damaged_ledger_stops_the_start_and_not_the_sites(server, project, damage):
     server.stop()
     ledger = server.home / "ledger.db"
@@ -47,7 +50,7 @@ def test_a_damaged_ledger_stops_the_start_and_not_the_sites(server, project, dam
     assert assert_agreed(server, project).page == "two"
 
 
-@pytest.mark.parametrize("left", ["nothing", "an empty file"])
+@pytest.mark.parametrize("left", ["nothing", pytest.param("an empty file", marks=pytest.mark.soak)])
 def test_a_lost_ledger_stops_the_start_before_its_sites_are_collected_as_rubbish(server, project, left):
     server.stop()
     for one in server.home.glob("ledger.db*"):

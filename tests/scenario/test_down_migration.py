@@ -38,7 +38,7 @@ def packages(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("database", ["sqlite:shop.db", "postgres"])
+@pytest.mark.parametrize("database", [pytest.param("sqlite:shop.db", marks=pytest.mark.soak), "postgres"])
 def test_a_rollback_takes_the_schema_back_with_the_live_code_once_that_is_rehearsed(desk, packages, database):
     def bake(name: str) -> str:
         host = {"Host": f"{desk.site}.localhost"}

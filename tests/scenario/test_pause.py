@@ -168,9 +168,9 @@ def test_whoever_writes_from_outside_loses_nothing_that_was_acknowledged(machine
         before = bench.acknowledged
         eventually(lambda: bench.acknowledged > before)
         said = eras.restore(taken)
-        eventually(lambda: bench.cut_off, why=str(bench.failed))
+        goes_on(bench)
     assert not bench.failed, bench.failed
-    assert waited(said) < 5 and len(bench.cut_off) == 1
+    assert waited(said) < 5 and len(bench.cut_off) <= 1
     # Each acknowledged transaction is in what was replaced or in what is there now. Those of the four that were cut
     # off may have been made without their knowing it.
     replaced = eventually(lambda: eras.replaced(), why="what was replaced is not captured")[0]
@@ -203,10 +203,10 @@ def test_a_cutover_under_pgbench_loses_nothing_and_visitors_only_wait(machines, 
             assert done.ok, done.out
             seen = len(visitors.seen[0])
             eventually(lambda: len(visitors.seen[0]) > seen + 5)
-        eventually(lambda: bench.cut_off, why=str(bench.failed))
+        goes_on(bench)
     assert not visitors.failed, visitors.failed[:5]
-    assert not bench.failed and len(bench.cut_off) == 1, bench.failed
-    print(f"{scale * 16} MB: visitors {waited(done.out):.2f} s, pgbench {bench.cut_off[0]:.2f} s")
+    assert not bench.failed and len(bench.cut_off) <= 1, bench.failed
+    print(f"{scale * 16} MB: visitors {waited(done.out):.2f} s, pgbench {sum(bench.cut_off):.2f} s")
     assert waited(done.out) < 5
     # What was acknowledged is in what was replaced or in what is there now, of pgbench's and of the visitors'.
     replaced = eventually(lambda: eras.replaced(), seconds=120, why="what was replaced is not captured")[0]
@@ -216,6 +216,12 @@ def test_a_cutover_under_pgbench_loses_nothing_and_visitors_only_wait(machines, 
     eras.take()
     held = [_writes(one, "postgres") for one in (replaced, eras.snapshots()[0])]
     assert sum(held) == len(visitors.kept), (held, len(visitors.kept))
+
+
+def goes_on(bench: Bench) -> None:
+    """It was cut off, if the exchange was not between two of its runs, and writes again."""
+    after = bench.done
+    eventually(lambda: bench.done > after + 1, why=str(bench.failed))
 
 
 def _at(admin: str, database: str) -> str:
