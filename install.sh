@@ -190,7 +190,7 @@ run_tests() {
     install_here test
     scripts/check
     clean_up
-    exec .venv/bin/python -m pytest -n 6 --dist worksteal "$@"
+    exec .venv/bin/python -m pytest -n 4 --dist worksteal "$@"
 }
 
 # ---- system ----------------------------------------------------------------------------------------------------

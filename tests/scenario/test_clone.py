@@ -42,7 +42,10 @@ def machine(postgres, mariadb):
     server.destroy()
 
 
-@pytest.fixture(params=ENGINES, ids=[one.partition(":")[0] for one in ENGINES])
+@pytest.fixture(
+    params=[*ENGINES[:2], pytest.param(ENGINES[2], marks=pytest.mark.soak)],
+    ids=[one.partition(":")[0] for one in ENGINES],
+)
 def shop(machine, tmp_path, request) -> Shop:
     return live_shop(machine, tmp_path, request.param)
 

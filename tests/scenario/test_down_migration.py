@@ -146,6 +146,7 @@ psql "$DATABASE_URL" -c "ALTER TABLE notes ADD COLUMN author VARCHAR(80)"
 """
 
 
+@pytest.mark.soak
 def test_a_down_migration_that_is_killed_or_written_past_changes_nothing(shared, tmp_path):
     book = live_book(shared, tmp_path, "postgres")
     book.write("one", "ALTER TABLE notes ADD COLUMN author VARCHAR(80)")

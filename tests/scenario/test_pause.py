@@ -152,6 +152,7 @@ def test_databases_and_files_of_a_snapshot_are_of_one_instant(machines, tmp_path
     assert eras.snapshots()[0]["newer"] == 0
 
 
+@pytest.mark.soak
 def test_whoever_writes_from_outside_loses_nothing_that_was_acknowledged(machines, tmp_path):
     """pgbench knows of no pause: while a snapshot is taken, and restored into a preview, it is not even disturbed."""
     eras = Eras(machines("embedded"), tmp_path, "postgres")

@@ -177,6 +177,9 @@ class WebSocket:
     def say(self, text: str) -> str:
         self._send(0x81, text.encode())
         kind, length = self._file.read(2)
+        while kind == 0x89:  # a ping, which comes when a while has passed
+            self._send(0x8A, self._file.read(length))
+            kind, length = self._file.read(2)
         assert kind == 0x81
         return self._file.read(length).decode()
 

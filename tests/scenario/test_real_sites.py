@@ -54,6 +54,7 @@ def test_a_site_made_by_a_tool(desk, tool):
     assert desk.built == built == 2
 
 
+@pytest.mark.soak
 def test_a_vite_site_from_the_registry(desk):
     # The registry of this machine, where it has one of its own: a build does not see the machine's npmrc.
     registry = subprocess.check_output(["npm", "config", "get", "registry"], text=True).strip()
@@ -118,6 +119,7 @@ def stored(shared: Shared) -> int:
     return sum(1 for one in (shared.home / "store/blobs").rglob("*") if one.is_file())
 
 
+@pytest.mark.soak
 def test_a_repository_of_real_size(shared, tmp_path):
     """5,000 commits, a merge every tenth, a tag every hundredth: pushed at once, then worked with as any other."""
     desk = shared.new_site(tmp_path / "old")

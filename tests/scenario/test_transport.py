@@ -116,6 +116,7 @@ def test_a_client_that_goes_away_in_the_middle_changes_nothing(site):
     assert site.state() == before
 
 
+@pytest.mark.soak
 def test_a_push_of_80_megabytes_needs_little_memory(shared, tmp_path):
     """Over HTTP and by path, to one site each; the daemon's peak of memory grows by less than half of the file."""
     large = shared.new_site(tmp_path / "large")

@@ -10,6 +10,9 @@ import pytest
 from acme import Authority, own_certificate
 from support import Project, Server, eventually, passing_project, running
 
+from gitdeploy.errors import Invalid
+from gitdeploy.service.server import Server as ServerSettings
+
 server = pytest.fixture(scope="module")(running)
 project = pytest.fixture(passing_project)
 
@@ -238,21 +241,26 @@ def test_a_certificate_of_ones_own_needs_tls(server, blog, tmp_path):
     assert server.facts("domain", "list", "blog") == []
 
 
+def test_settings_of_tls_are_checked_before_anything_starts(request):
+    server = Server(settings="[tls]\nca_root = 'nowhere'\n")
+    request.addfinalizer(server.destroy)
+    with pytest.raises(AssertionError, match="there is no file nowhere"):
+        server.start()
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
         ("[tls]\nacme = 'http://ca'\n", "no https:// address"),
-        ("[tls]\nca_root = 'nowhere'\n", "there is no file nowhere"),
         ("[tls]\nport = 1\n", r"\[tls\] is not understood"),
         ("tls = 1\n", r"\[tls\] is not understood"),
         ("[tls]\nemail = 7\n", "wrong type"),
     ],
 )
-def test_settings_of_tls_are_checked_before_anything_starts(request, settings, said):
-    server = Server(settings=settings)
-    request.addfinalizer(server.destroy)
-    with pytest.raises(AssertionError, match=said):
-        server.start()
+def test_settings_of_tls_that_are_none(tmp_path, settings, said):
+    (tmp_path / "server.toml").write_text(settings)
+    with pytest.raises(Invalid, match=said):
+        ServerSettings.load(tmp_path / "server.toml")
 
 
 @pytest.mark.parametrize("server", ["embedded", "caddy"], indirect=True)

@@ -231,6 +231,7 @@ def test_publishing_and_collecting_at_once_loses_nothing(store: Store, home: Hom
     assert all(Store(home).load(root) for root in recorded)
 
 
+@pytest.mark.soak
 def test_fifty_releases_take_hardly_more_disk_than_their_files(
     store: Store, home: Home, tmp_path: Path
 ) -> None:
