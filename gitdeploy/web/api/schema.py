@@ -21,6 +21,7 @@ _ERRORS = {
     412: "It is not what `If-Match` says any more.",
     413: "The request is too large.",
     422: "What was asked for cannot be understood.",
+    429: "That was too often from this address.",
     500: "It was tried and did not succeed.",
 }
 _EXAMPLES = Path(__file__).with_name("examples.json")
@@ -64,7 +65,7 @@ def whole(schema: dict[str, Any]) -> dict[str, Any]:
                 answers[str(status)] = {
                     "description": says,
                     "content": {"application/json": {"schema": {"$ref": _REF.format(model="Error")}}},
-                    **({"headers": _AGAIN} if status == 409 else {}),
+                    **({"headers": _AGAIN} if status in (409, 429) else {}),
                 }
         if method == "get" and "application/json" in answers["200"]["content"]:
             answers["200"]["headers"] = _TAG
@@ -90,6 +91,8 @@ def _may(status: int, method: str, operation: dict[str, Any]) -> bool:
         return method != "get"
     if status == 412:
         return any(one["name"] == "if-match" for one in operation.get("parameters", []))
+    if status == 429:
+        return "login" in operation["tags"]
     if status == 413:
         return "requestBody" in operation
     return True
