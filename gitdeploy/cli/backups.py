@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import click
 
 from gitdeploy.cli import screen
@@ -45,24 +47,19 @@ def listing(asked: Settings, as_json: bool) -> None:
 @group.command()
 @click.argument("place")
 @click.option("--id", "id", default="", metavar="BACKUP", help="Another than the newest.")
-@click.option(
-    "--password",
-    envvar="GITDEPLOY_BACKUP_PASSWORD",
-    default="",
-    help="What it was sealed with.",
-    show_envvar=True,
-)
 @as_json
 @settings
-def restore(asked: Settings, place: str, id: str, password: str, as_json: bool) -> None:
+def restore(asked: Settings, place: str, id: str, as_json: bool) -> None:
     """Bring a server back from PLACE, a folder or s3://bucket/prefix, into a home that does not exist yet (--home).
 
-    Every file is compared with its hash, and databases and data folders are filled from their snapshots. What is not
-    known of a bucket is taken from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Killed or
-    failed, it is finished by doing it again. Then: gitdeploy serve
+    Every file is compared with its hash, and databases and data folders are filled from their snapshots. The password
+    of a sealed backup is read from GITDEPLOY_BACKUP_PASSWORD, so that no list of processes shows it. What is not
+    known of a bucket is taken from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    Killed or failed, it is finished by doing it again. Then: gitdeploy serve
     """
     from gitdeploy.web import offline
 
+    password = os.environ.get("GITDEPLOY_BACKUP_PASSWORD", "")
     found = offline.restore(asked.home, place, id, password, lambda data: screen.prose(data.decode()))
     if as_json:
         screen.facts(found)

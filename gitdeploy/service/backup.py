@@ -89,7 +89,7 @@ def _take(ctx: Context, actor: str, teller: Teller) -> Backup:
     place = BackupPlace(elsewhere(said.to, dataclasses.asdict(said)), said.password, new=True)
     teller.step(f"backup to {place.name}")
     without = _snapshots(ctx, actor, teller)
-    with ctx.store.hold(*ctx.store.all()), tempfile.TemporaryDirectory(dir=snapshot.work(ctx)) as work:
+    with ctx.store.hold_all(), tempfile.TemporaryDirectory(dir=snapshot.work(ctx)) as work:
         found = list(backup_files.files(ctx, Path(work), _before(place)))
         stored = place.stored()
         new = {one.item.digest: one for one in found if place.object(one.item.digest) not in stored}

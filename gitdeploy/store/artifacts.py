@@ -137,12 +137,14 @@ class Store:
         """Have `folder` hold exactly `manifest` as a tree of its own, for programs to run from: see `layout`."""
         layout.lay_out(self._blobs, manifest, folder, links)
 
-    def all(self) -> list[Digest]:
-        """Every stored artifact."""
-        return list(self._manifests.all())
+    def hold_all(self) -> Hold:
+        """Keep everything that is stored now, damaged or not, from being collected until the hold is released."""
+        hold = self._holds.open()
+        hold.artifact(*self._manifests.all())
+        return hold
 
     def files(self) -> Iterator[Path]:
-        """Every file of blobs and artifacts. What no artifact names may go meanwhile."""
+        """Every file of blobs and artifacts. What no artifact names may go meanwhile, unless it is held."""
         yield from (Path(one.path) for one in self._blobs.all())
         for root in self._manifests.all():
             yield from sorted(self._manifests.path(root).parent.iterdir())

@@ -99,9 +99,11 @@ class BackupPlace:
 
     def let_go(self, keep: int) -> None:
         """Remove all backups but the newest `keep`, then the objects that none of those needs. Killed in between, the
-        next time finishes it.
+        next time that one goes finishes it.
         """
         ids = self.ids()
+        if len(ids) <= keep:
+            return
         self._place.remove(_list(id) for id in ids[:-keep])
         named = {self.object(one.digest) for id in ids[-keep:] for one in self.read(id).files}
         self._place.remove(_key(name) for name in self.stored() - named)

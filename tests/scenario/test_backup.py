@@ -18,6 +18,11 @@ from guest_book import live_book
 from scenario_support import Shared
 from support import GITDEPLOY, Project, Server, eventually
 
+from gitdeploy.service import doctor_data
+from gitdeploy.service.backup import Keeper
+from gitdeploy.store import clock
+from gitdeploy.web.serve import opened
+
 
 @pytest.fixture(scope="module")
 def postgres():
@@ -178,6 +183,21 @@ def test_what_was_begun_is_finished_and_what_is_damaged_is_not_brought_back(mach
     assert desk.push("main").ok
     first.cli("backup")
     first.stop()
+    with opened(first.home) as ctx:  # by the clock: once a day, and what keeps it from that is told once
+        keeper = Keeper()
+        keeper.look(ctx)
+        (taken,) = ctx.ledger.backups.where()
+        ctx.ledger.backups.change(taken, created_at=clock.later(-2 * 86400 - 1))
+        assert [one.level for one in doctor_data.backups(ctx)] == ["warning"]
+        place.rename(away := tmp_path / "away")
+        keeper.look(ctx)
+        keeper.look(ctx)
+        assert [one.action for one in ctx.ledger.events.list(limit=5)].count("backup.failed") == 1
+        away.rename(place)
+        keeper.look(ctx)
+        keeper.look(ctx)
+        assert [one.actor for one in ctx.ledger.backups.where(order="id")] == ["root", "gitdeploy"]
+        assert [one.level for one in doctor_data.backups(ctx)] == ["ok"]
 
     second = machine()
     begun = subprocess.Popen(
@@ -197,7 +217,9 @@ def test_what_was_begun_is_finished_and_what_is_damaged_is_not_brought_back(mach
     second.stop()
     assert "holds a server already" in restore(second, str(place), check=False).stderr
 
-    victim = max((place / "objects").glob("*/*"), key=lambda one: one.stat().st_size)
+    held = json.loads(max((place / "backups").iterdir()).read_bytes())["files"]
+    victim = place / "objects" / held[0][3][:2] / held[0][3]
+    assert held[0][0] == "ledger.db"
     victim.chmod(0o644)
     victim.write_bytes(victim.read_bytes()[:-1] + b"x")
     third = machine()
