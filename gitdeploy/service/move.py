@@ -2,8 +2,9 @@
 
 plan       what was chosen, and what would come of it; conflicts are refused by name
 safety     a proven snapshot of what is there now, unless the target is a preview
-stage      files that come are copied beside
-move       requests are held; one transaction of the target's database, which is the moment itself
+compare    rows of both are compared as they are now, files that come are copied beside
+move       requests are held; what would be touched is compared again, and written by one transaction of the target's
+           database, which is the moment itself
 put        the copies get their names
 """
 
@@ -161,12 +162,10 @@ class _Carrier:
         assert target is not None
         folder = move_journal.folder_of(self.ctx, target, self.move)
         staging = Staging(folder / "new", app_user())
-        first = self.course.files()
-        staging.take(self.course.source.data, first.change.coming, first.held)
         kept = move_end.base_folder(self.ctx, self.course.source, self.course.target)
 
         def ready(tables: Mapping[str, RowChange]) -> None:
-            """What was written since the first look is looked at now that the rows of the source are fixed."""
+            """Files that were written since the first look are looked at again."""
             last = self.course.files()
             report = self.course.report(tables, last)
             _refuse_conflicts(self.course, report)
@@ -187,12 +186,15 @@ class _Carrier:
             move_journal.decide(self.ctx, self.move, target, plan, self.course.chosen, report)
 
         lane = self.ctx.lanes.of(target.site, target.name)
-        with (
-            lane.switch.hold(f"{ask.actor}'s clone of {self.move.source}", ask.teller, ask.gone),
-            pause(self.ctx, target, ask.teller),
-        ):
-            self.course.rows(self.move.id, remember=folder / "base" if kept else None, ready=ready)
-            return move_journal.settle(self.ctx, self.move)
+        with self.course.compared(self.move.id, remember=folder / "base" if kept else None) as move:
+            first = self.course.files()
+            staging.take(self.course.source.data, first.change.coming, first.held)
+            with (
+                lane.switch.hold(f"{ask.actor}'s clone of {self.move.source}", ask.teller, ask.gone),
+                pause(self.ctx, target, ask.teller),
+            ):
+                move(ready)
+                return move_journal.settle(self.ctx, self.move)
 
 
 @contextlib.contextmanager
