@@ -44,6 +44,7 @@ from gitdeploy.service.move_course import Course
 from gitdeploy.service.move_end import Source
 from gitdeploy.service.pause import pause
 from gitdeploy.service.release import Ask
+from gitdeploy.store import durable
 
 log = logging.getLogger("gitdeploy.move")
 
@@ -173,7 +174,7 @@ class _Carrier:
             staging.take(self.course.source.data, last.change.coming, last.held)
             if kept:
                 (folder / "base").mkdir(exist_ok=True)
-                (folder / "base" / base.FILES).write_text(self.course.agreed(last), "utf-8")
+                durable.write_file(folder / "base" / base.FILES, self.course.agreed(last).encode())
             back = self.course.careful and isinstance(self.source, Snapshot) and self.source.env == PRODUCTION
             plan = {
                 "data": self.course.target.number, "put": staging.named(last.change.coming),
@@ -189,6 +190,7 @@ class _Carrier:
         with self.course.compared(self.move.id, remember=folder / "base" if kept else None) as move:
             first = self.course.files()
             staging.take(self.course.source.data, first.change.coming, first.held)
+            durable.sync_filesystem(folder)
             with (
                 lane.switch.hold(f"{ask.actor}'s clone of {self.move.source}", ask.teller, ask.gone),
                 pause(self.ctx, target, ask.teller),
