@@ -49,6 +49,8 @@ class Side(Reader, Protocol):
 
     equals: str
     """What two values of a key are compared with."""
+    beside: str
+    """What joins two tables so that the first one is read first."""
     sharing: str
     """What lets a SELECT see and hold what others have just committed."""
 
@@ -183,5 +185,5 @@ class Plan:
         )
 
     def found(self, side: Side) -> str:
-        """Those rows, each beside its key: found by their keys, so in this order."""
-        return f"{self.keys} CROSS JOIN {side.quoted(self.table.name)} WHERE {self.match(side)}"
+        """Those rows, each beside its key, by which it is found."""
+        return f"{self.keys} {side.beside} {side.quoted(self.table.name)} WHERE {self.match(side)}"

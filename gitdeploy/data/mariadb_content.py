@@ -69,6 +69,7 @@ class MariaDbReader:
 
 class MariaDbSide(MariaDbReader):
     equals = "="
+    beside = "STRAIGHT_JOIN"
     sharing = "LOCK IN SHARE MODE"
 
     def __init__(self, link: Link, source: MariaDbReader) -> None:

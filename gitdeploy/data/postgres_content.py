@@ -114,6 +114,7 @@ class PostgresReader:
 
 class PostgresSide(PostgresReader):
     equals = "="
+    beside = "CROSS JOIN"
     sharing = ""
 
     def __init__(self, connection: Connection, source: PostgresReader) -> None:
@@ -207,7 +208,8 @@ class PostgresSide(PostgresReader):
             for name, how in self.rows(_TRIGGERS, self.quoted(plan.table.name))
         ]
         for plan in plans:
-            content.set_aside(self, plan)
+            if plan.kept:
+                content.set_aside(self, plan)
         for table, name, _ in triggers:
             self.do(f"ALTER TABLE {table} DISABLE TRIGGER {name}")
         if self._would_cascade(plans) or not self._lightly(plans):

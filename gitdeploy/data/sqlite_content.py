@@ -80,6 +80,7 @@ class SqliteReader:
 
 class SqliteSide(SqliteReader):
     equals = "IS"
+    beside = "CROSS JOIN"
     sharing = ""
 
     def __init__(
