@@ -128,7 +128,8 @@ def _compare(side: Side, plan: Plan, target: str) -> None:
     """Of each key: `s` and `t` tell the row in source and target, `sb` and `tb` only the columns that the base knows,
     and `b` the row in the base.
     """
-    part = plan.part or plan.row
+    is_all = plan.part in ("", plan.row)  # then one digest is enough
+    part, sb, tb = ("NULL", "max(s)", "max(t)") if is_all else (plan.part, "max(sb)", "max(tb)")
     parts = [
         f"SELECT {plan.key} AS k, {plan.row} AS s, {part} AS sb, NULL AS t, NULL AS tb, NULL AS b FROM {plan.new}",
         f"SELECT {plan.key}, NULL, NULL, {plan.row}, {part}, NULL FROM {target}",
@@ -136,7 +137,7 @@ def _compare(side: Side, plan: Plan, target: str) -> None:
     if plan.part:
         parts.append(f"SELECT k, NULL, NULL, NULL, NULL, h FROM {plan.base}")
     side.do(
-        f"INSERT INTO {plan.plan} SELECT k, max(s), max(sb), max(t), max(tb), max(b) "
+        f"INSERT INTO {plan.plan} SELECT k, max(s), {sb}, max(t), {tb}, max(b) "
         f"FROM ({' UNION ALL '.join(parts)}) x GROUP BY k"
     )
 

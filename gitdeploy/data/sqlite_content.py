@@ -18,7 +18,7 @@ from typing import Any
 from gitdeploy.data import content
 from gitdeploy.data.content_side import Pass, Plan, Reader
 from gitdeploy.data.engine import MARKS
-from gitdeploy.data.sqlite_link import connect, quoted, read_schema, told
+from gitdeploy.data.sqlite_link import begin_writing, connect, quoted, read_schema, told
 from gitdeploy.domain.content import ForeignKey
 from gitdeploy.domain.schema import Schema
 from gitdeploy.user import User, files_as
@@ -41,7 +41,12 @@ def opened(source: str, target: str, user: User | None) -> Iterator[SqliteSide]:
                 connection.execute(f"ATTACH {_text(f'{file.as_uri()}?immutable=1')} AS {name}")
             shapes.append(shape)
         source_reader = SqliteReader(connection, shapes[0], _SOURCE)
+        # What the commit leaves in a write-ahead log is taken out of it afterwards, when nobody waits any more.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
         yield SqliteSide(connection, shapes[1], source_reader, user)
+        if not connection.in_transaction:
+            with files_as(user), told():
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 class SqliteReader:
@@ -119,8 +124,8 @@ class SqliteSide(SqliteReader):
 
     def begin(self, _plans: Sequence[Plan]) -> None:
         """There is one writer of the whole database, and that is this one."""
-        self.do("BEGIN IMMEDIATE")
         with files_as(self._user), told():
+            begin_writing(self._connection)
             _make_marks(self._connection)
 
     def receive(self, table: str, into: str, columns: Sequence[str], passes: Mapping[str, Pass]) -> None:
