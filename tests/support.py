@@ -197,7 +197,9 @@ class Pushed:
 
 
 class Project:
-    """A person's own repository."""
+    """A person's own repository. A git command has `patience` seconds to end."""
+
+    patience = 300
 
     def __init__(self, folder: Path, server: Server, *, branch: str = "main") -> None:
         self.folder = folder
@@ -212,7 +214,7 @@ class Project:
 
     def run(self, *words: str, **env: str) -> Pushed:
         done = subprocess.run(
-            ["git", *words], cwd=self.folder, env={**os.environ, **GIT_ENV, **env}, timeout=300,
+            ["git", *words], cwd=self.folder, env={**os.environ, **GIT_ENV, **env}, timeout=self.patience,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         return Pushed(done.returncode, done.stdout.decode(errors="replace"))

@@ -15,21 +15,21 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitdeploy.data import files, pieces
+from gitdeploy.data import files, pieces, seen
 from gitdeploy.data.engine import Engine, Instant
-from gitdeploy.data.files import Seen
 from gitdeploy.data.look import Look
+from gitdeploy.data.seen import Seen
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.manifest import Manifest
 from gitdeploy.domain.snapshot import Facts
+from gitdeploy.domain.tree import Entry, Folder
 from gitdeploy.domain.tree_path import TreePath
 from gitdeploy.errors import Failed, GitdeployError
-from gitdeploy.store import durable
 from gitdeploy.store.artifacts import Store
 from gitdeploy.store.publish import NewFile, Published
 
@@ -85,9 +85,9 @@ class Captured:
     @property
     def stored(self) -> int:
         """Bytes that were not in the store before."""
-        fresh = self.published.fresh
-        sizes = {entry.digest: entry.size for _, entry in self.published.manifest.folder.walk()}
-        return sum(sizes[one] for one in fresh if one in sizes)
+        fresh, folders = self.published.fresh, self.published.manifest.folder.folders()
+        found = (one for folder in folders for one in folder.entries.values() if isinstance(one, Entry))
+        return sum({one.digest: one.size for one in found if one.digest in fresh}.values())
 
 
 def capture(
@@ -102,9 +102,9 @@ def capture(
     to be captured in one instant, and held while databases begin their snapshots and files are looked at (not read);
     where that took longer than LONGEST_LOOK before, it is held for the databases alone.
     """
-    base, seen = _known(store, place, before)
+    base, known = _known(store, place, before)
     with contextlib.ExitStack() as opened:
-        look = opened.enter_context(_look(place, seen))
+        look = opened.enter_context(_look(place, known))
         if place.databases:
             # Files are copied first; in the instant of the databases only what changed meanwhile is left to read.
             first = opened.enter_context(_files(store, place, base, look))
@@ -115,15 +115,11 @@ def capture(
             like, last, instants, found = base, look, [], look.read()
         dumps = Path(opened.enter_context(tempfile.TemporaryDirectory(dir=place.work)))
         told: dict[str, Facts] = {}
-        written: set[TreePath] = set()
+        written: set[TreePath] = {SEALED}
         everything = _everything(place, last, found, instants, dumps, told, written)
-        gone = (
-            (path for path in base if not (path in last.now.stamps or path in written or path == SEALED))
-            if base
-            else ()
-        )
+        gone = _gone(base.folder, b"", last.now, written) if base else ()
         published = store.publish(_put_away(store, place, everything), base=base, removed=gone, like=like)
-        _remember(place, published.manifest.root, last.now)
+        seen.write(place.index, last.now, str(published.manifest.root))
         return Captured(published, told, len(last.newer))
 
 
@@ -157,7 +153,7 @@ def _instants(
     quiet: Callable[[], AbstractContextManager[object]],
 ) -> list[Instant]:
     """Begin the snapshots of all databases, and take the last look at the files with them."""
-    with_files = bool(first.now.stamps) and first.seconds <= LONGEST_LOOK
+    with_files = any(first.now.folders.values()) and first.seconds <= LONGEST_LOOK
     is_needed = with_files or len(place.databases) > 1
     with quiet() if is_needed else contextlib.nullcontext():
         instant = files.tick()
@@ -170,7 +166,8 @@ def _instants(
 
 
 def _files(store: Store, place: Place, base: Manifest | None, look: Look) -> Published:
-    gone = (path for path in base if path.startswith(FILES) and path not in look.now.stamps) if base else ()
+    before = base.folder.find(FILES[:-1]) if base else None
+    gone = _gone(before, FILES, look.now, frozenset()) if isinstance(before, Folder) else ()
     return store.publish(_put_away(store, place, look.read()), base=base, removed=gone, like=base)
 
 
@@ -226,18 +223,22 @@ def _known(store: Store, place: Place, before: Digest | None) -> tuple[Manifest 
         mark = store.sealing.key_id.encode() if place.sealed else None
         if (base[SEALED].digest if SEALED in base else None) != (mark and Digest.of(mark)):
             return None, Seen()  # sealed otherwise: nothing of it can be taken over
-        said = json.loads(place.index.read_text("utf-8"))
-        seen = Seen.from_json(said) if said["artifact"] == before else Seen()
+        known, artifact = seen.read(place.index)
     except (GitdeployError, OSError):
         return None, Seen()
-    except (ValueError, KeyError, TypeError):
-        seen = Seen()
-    return base, seen
+    except ValueError:
+        return base, Seen()
+    return base, known if artifact == before else Seen()
 
 
-def _remember(place: Place, artifact: Digest, seen: Seen) -> None:
-    durable.make_folder(place.index.parent)
-    durable.write_file(place.index, json.dumps({"artifact": artifact, **seen.as_json()}).encode(), mode=0o600)
+def _gone(folder: Folder, above: TreePath, now: Seen, written: Set[TreePath]) -> Iterator[TreePath]:
+    """What was in this folder and is not there any more."""
+    there = now.folders.get(above, {})
+    for name, one in folder.entries.items():
+        if isinstance(one, Folder):
+            yield from _gone(one, above + name + b"/", now, written)
+        elif name not in there and above + name not in written:
+            yield above + name
 
 
 def _put_files(store: Store, manifest: Manifest, data: Path) -> None:

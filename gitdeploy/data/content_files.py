@@ -10,16 +10,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitdeploy.data import files
-from gitdeploy.data.files import Seen
+from gitdeploy.data import files, seen
+from gitdeploy.data.seen import Seen
 from gitdeploy.domain.tree import Kind
 from gitdeploy.domain.tree_path import TreePath
 from gitdeploy.store import durable
@@ -28,6 +27,8 @@ from gitdeploy.user import User
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _PIECE = 1 << 20  # bytes
+_FEW = 100
+"""Folders up to which each is flushed by itself."""
 _PROGRAM = "x"
 """What stands behind the digest of a file that may be run."""
 
@@ -51,10 +52,9 @@ def look(data: Path, without: Set[TreePath], index: Path | None) -> Tree:
         for piece in one.content:
             digest.update(piece)
         held[os.fsdecode(one.path)] = _said(digest.hexdigest(), one.kind)
-    found = {path: held.get(path) or known[path] for path in map(os.fsdecode, now.stamps)}
+    found = {path: held.get(path) or known[path] for path in map(os.fsdecode, now.paths())}
     if index is not None:
-        durable.make_folder(index.parent)
-        durable.write_file(index, json.dumps({**now.as_json(), "held": found}).encode(), mode=0o600)
+        seen.write(index, now, found)
     return Tree(found, tuple(sorted(map(os.fsdecode, now.links))))
 
 
@@ -107,7 +107,12 @@ class Staging:
 
 
 def put(
-    data: Path, staged: Path, aside: Path, coming: Mapping[str, int], going: Iterable[str], user: User | None
+    data: Path,
+    staged: Path,
+    aside: Path,
+    coming: Mapping[str, int],
+    going: Collection[str],
+    user: User | None,
 ) -> None:
     """Give the copies of `staged` their names below `data`, and take away what is to go. Safe to repeat.
 
@@ -124,17 +129,26 @@ def put(
     for path in going:
         with _gone(), _folder_of(data, path) as (above, name):
             os.unlink(name, dir_fd=above)
-    durable.sync_filesystem(data)
+    _flush(data, {path.rpartition("/")[0] for path in (*coming, *going)})
 
 
 # Private
 
 
+def _flush(data: Path, folders: Set[str]) -> None:
+    """Their names alone: copies are flushed already, and whatever else the disk has to write is not waited for."""
+    if len(folders) > _FEW:
+        durable.sync_filesystem(data)
+        return
+    for folder in folders:
+        with _gone(), _folder_of(data, f"{folder}/." if folder else ".") as (above, _):
+            os.fsync(above)
+
+
 def _remembered(index: Path) -> tuple[Seen, dict[str, str]]:
     try:
-        said = json.loads(index.read_text("utf-8"))
-        return Seen.from_json(said), dict(said["held"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return seen.read(index)
+    except (OSError, ValueError):
         return Seen(), {}
 
 
@@ -167,6 +181,7 @@ def _enter(part: str, above: int, aside: Path | None, user: User | None) -> int:
     with contextlib.suppress(FileNotFoundError):
         _move_aside(part, above, aside)
     os.mkdir(part, dir_fd=above)
+    os.fsync(above)
     if user is not None:
         os.chown(part, user.uid, user.gid, dir_fd=above, follow_symlinks=False)
     return os.open(part, _FOLDER, dir_fd=above)

@@ -41,17 +41,28 @@ class Reader(Protocol):
 
 
 class Side(Reader, Protocol):
-    """The target, within a transaction that only `commit` ends well."""
+    """The target: first both are looked at, which holds nobody up; then it is written to, in a transaction that only
+    `commit` ends well.
+    """
 
     source: Reader
 
+    equals: str
+    """What two values of a key are compared with."""
+    beside: str
+    """What joins two tables so that the first one is read first."""
     sharing: str
     """What lets a SELECT see and hold what others have just committed."""
 
     def do(self, line: str) -> None: ...
 
     def temporary(self, name: str, definition: str) -> None:
-        """A temporary table: `(k CHAR(32))` or `AS SELECT …`."""
+        """A temporary table: `(k CHAR(32))` or `AS SELECT …`. It stays until the connection ends."""
+
+    def keyed(self, name: str, select: str) -> None:
+        """A temporary table of what this SELECT finds, with an index on `gitdeploy_k`, the digest that is its first
+        column.
+        """
 
     def fill(self, name: str, rows: Iterable[Sequence[str]]) -> None:
         """Put rows of text into a temporary table."""
@@ -59,13 +70,24 @@ class Side(Reader, Protocol):
     def texts(self, table: str) -> Container[str]:
         """The columns that hold text."""
 
-    def lock(self, tables: Sequence[str]) -> None:
-        """Nobody else writes these until the end; reading goes on."""
+    def seen(self, table: str) -> str:
+        """The target's table, as it is read while both are looked at."""
+
+    def looked(self) -> None:
+        """The look is over. What it found is in temporary tables; the source is not needed any more."""
+
+    def begin(self, plans: Sequence[Plan], /) -> None:
+        """Begin the transaction. Until its end nobody else writes the rows that are in these plans, nor any row of
+        those that are whole; reading goes on.
+        """
 
     def receive(self, table: str, into: str, columns: Sequence[str], passes: Mapping[str, Pass]) -> None:
         """The rows of the source's table, into a temporary one. Of what is no text only the mask `null` is asked."""
 
     def foreign_keys(self) -> list[ForeignKey]: ...
+
+    def remove(self, plan: Plan, which: str, /) -> None:
+        """Remove rows of the target that the plan tells by this condition."""
 
     def put(self, plans: Sequence[Plan], keys: Sequence[ForeignKey], /) -> None:
         """Do what the plans say, parents first. Raises Refused when a row would refer to one that there is not."""
@@ -80,8 +102,7 @@ class Wish:
     nobody knows: what only the target has changed since stays, what both have is a conflict.
 
     `remember` is a folder for such a base: of the source as it is read, but for masked columns; with `as_target` in the
-    form that the rows have in the target. `ready` is told what comes of each table when nothing but the commit is left
-    to do; what it raises takes all of it back.
+    form that the rows have in the target.
     """
 
     mark: str
@@ -91,13 +112,19 @@ class Wish:
     rewriting: Rewriting = AS_IS
     remember: Path | None = None
     as_target: bool = False
-    ready: Callable[[Mapping[str, RowChange]], None] = lambda _: None
+
+
+Ready = Callable[[Mapping[str, RowChange]], None]
+"""Is told what comes of each table when nothing but the commit is left to do; what it raises takes all of it back."""
+Mover = Callable[[Ready], Mapping[str, RowChange]]
+"""Makes a move that was looked at, or tries it; what came of each table."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What becomes of one table: rows of `plan` with `s` come from `new`, those with `t` are there; both are temporary
-    tables. `key` and `row` are expressions over the columns of either. A `whole` table has no key and is replaced.
+    """What becomes of one table: rows of `plan` with `s` come, out of `coming`, those with `t` are there. `key`, `row`
+    and `part` are expressions over its columns: digests of the key, of all that counts, and of what the base knows,
+    which is empty without one. A `whole` table has no key and is replaced.
     """
 
     table: Table
@@ -106,6 +133,7 @@ class Plan:
     key: str
     row: str
     number: int
+    part: str = ""
     change: RowChange = field(default_factory=RowChange)
 
     @property
@@ -114,7 +142,23 @@ class Plan:
 
     @property
     def new(self) -> str:
+        """All rows of the source, as they would be in the target."""
         return f"gitdeploy_new_{self.number}"
+
+    @property
+    def coming(self) -> str:
+        """Those of them that come."""
+        return self.new if self.whole else f"gitdeploy_coming_{self.number}"
+
+    @property
+    def keys(self) -> str:
+        """The values of the key by its digest, `gitdeploy_k`: `gitdeploy_1` and so on."""
+        return f"gitdeploy_keys_{self.number}"
+
+    @property
+    def now(self) -> str:
+        """The rows of the plan as they are in the target once nobody else writes them."""
+        return f"gitdeploy_now_{self.number}"
 
     @property
     def plan(self) -> str:
@@ -129,6 +173,17 @@ class Plan:
         """Rows of the target as they were before they were changed or removed."""
         return f"gitdeploy_gone_{self.number}"
 
-    def where(self, which: str) -> str:
-        """The rows that the plan tells by this condition."""
-        return "1 = 1" if self.whole else f"{self.key} IN (SELECT k FROM {self.plan} WHERE {which})"
+    def where(self, which: str, key: str = "gitdeploy_k") -> str:
+        """The rows that the plan tells by this condition, of a table that has this digest of the key."""
+        return f"{key} IN (SELECT k FROM {self.plan} WHERE {which})"
+
+    def match(self, side: Side) -> str:
+        """Whether a row of the target has one of the `keys`."""
+        table, names = side.quoted(self.table.name), enumerate(self.table.key, 1)
+        return " AND ".join(
+            f"{table}.{side.name(one)} {side.equals} {self.keys}.gitdeploy_{number}" for number, one in names
+        )
+
+    def found(self, side: Side) -> str:
+        """Those rows, each beside its key, by which it is found."""
+        return f"{self.keys} {side.beside} {side.quoted(self.table.name)} WHERE {self.match(side)}"

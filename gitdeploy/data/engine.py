@@ -5,13 +5,12 @@ A database is known by its URL, which is also what programs are given. Nothing h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from gitdeploy.data.content_side import Wish
-from gitdeploy.domain.content import RowChange
+from gitdeploy.data.content_side import Mover, Wish
 from gitdeploy.domain.schema import Schema
 from gitdeploy.domain.snapshot import Facts
 
@@ -47,11 +46,14 @@ class Engine(Protocol):
     def shape(self, source: str, target: str) -> None:
         """Make the tables of `source` in an empty database, without their rows."""
 
-    def move(self, source: str, target: str, tables: Sequence[str], wish: Wish) -> Mapping[str, RowChange]:
-        """Bring the rows of these tables from one database into another, all or nothing; what came of each table.
+    def compared(
+        self, source: str, target: str, tables: Sequence[str], wish: Wish
+    ) -> AbstractContextManager[Mover]:
+        """Look at the rows of these tables in both databases, while others go on writing. What is given then brings
+        them from one into the other, all or nothing: what it would touch is compared again, the rest is not read.
 
-        Raises Refused for conflicts, unless they are to be overwritten or this is a dry run, for tables that are not
-        the same on both sides, and for rows that would refer to what is not there.
+        Both raise Refused for conflicts, unless they are to be overwritten or this is a dry run, for tables that are
+        not the same on both sides, and for rows that would refer to what is not there.
         """
 
     def settle(self, url: str, mark: str) -> bool:

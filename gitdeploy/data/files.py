@@ -1,20 +1,19 @@
 """The files that programs of an environment keep, read while they go on writing.
 
-What programs write is not trusted: no link is followed, and what is neither file, folder nor link is left out. A
-`Seen` remembers what files looked like, so that the next look opens only those that changed.
+What programs write is not trusted: no link is followed, and what is neither file, folder nor link is left out.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 import time
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from gitdeploy.data.seen import Seen, Stamp
 from gitdeploy.domain.tree import Kind
 from gitdeploy.domain.tree_path import TreePath
 from gitdeploy.store.new_file import NewFile
@@ -28,31 +27,6 @@ _SETTLED = 50_000_000
 _COARSE = 5
 """CLOCK_REALTIME_COARSE (clock_gettime(2)): the kernel dates files by it, so up to two of its ticks too early."""
 _TICKS = 3
-
-Stamp = tuple[int, int, int, int]
-"""Size, modification and change time, inode."""
-
-
-@dataclass
-class Seen:
-    """What the files of an environment looked like when they were read; paths are as in the snapshot."""
-
-    stamps: dict[TreePath, Stamp] = field(default_factory=dict)
-    links: dict[TreePath, bytes] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, object]:
-        return {"stamps": {os.fsdecode(path): stamp for path, stamp in self.stamps.items()}}
-
-    @classmethod
-    def from_json(cls, said: dict[str, dict[str, list[int]]]) -> Seen:
-        """Raises ValueError, KeyError or TypeError for what is none."""
-        stamps = {os.fsencode(path): _stamp(*stamp) for path, stamp in said["stamps"].items()}
-        return cls(stamps)
-
-    def links_json(self) -> bytes:
-        return json.dumps(
-            {os.fsdecode(path): os.fsdecode(to) for path, to in sorted(self.links.items())}
-        ).encode()
 
 
 def changed(
@@ -126,7 +100,7 @@ class Fixed:
             return False
         # One that was touched just now may be written to again within the same tick: not to be known by its stamp.
         is_settled = max(self.stamp[1], self.stamp[2]) < began - _SETTLED
-        now.stamps[self.path] = self.stamp if is_settled else (-1, *self.stamp[1:])
+        now.put(self.path, self.stamp if is_settled else (-1, *self.stamp[1:]))
         return True
 
     def close(self) -> None:
@@ -176,27 +150,36 @@ def _walk(
     fd: int, above: TreePath, before: Seen, now: Seen, without: Set[TreePath]
 ) -> Iterator[tuple[str, int, TreePath]]:
     """Name, open folder and path of what does not look as it did; links, and what does, are put into `now`."""
+    known, same = before.folders.get(above, {}), now.folders.setdefault(above, {})
+    hidden = {path.removeprefix(above) for path in without if path.startswith(above)}
+    others: list[tuple[str, bytes, int]] = []
     with os.scandir(fd) as found:
-        entries = sorted(found, key=lambda one: one.name)
-    for one in entries:
-        path = above + os.fsencode(one.name)
-        if path in without:
-            continue
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # gone since it was listed
-            if one.is_symlink():
-                now.links[path] = os.fsencode(os.readlink(one.name, dir_fd=fd))
-            elif one.is_dir(follow_symlinks=False):
-                inner = os.open(one.name, _FOLDER, dir_fd=fd)
+        for one in found:
+            try:
+                at = one.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # gone since it was listed
+            name = one.name.encode("utf-8", "surrogateescape")
+            if name in hidden:
+                continue
+            # As `_stamp_of`, which is too slow to be called for each of 100,000 files that have not changed.
+            stamp = at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino
+            if known.get(name) == stamp and stat.S_ISREG(at.st_mode):
+                same[name] = stamp
+            else:
+                others.append((one.name, name, at.st_mode))
+    for text, name, mode in sorted(others):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if stat.S_ISLNK(mode):
+                now.links[above + name] = os.fsencode(os.readlink(text, dir_fd=fd))
+            elif stat.S_ISDIR(mode):
+                inner = os.open(text, _FOLDER, dir_fd=fd)
                 try:
-                    yield from _walk(inner, path + b"/", before, now, without)
+                    yield from _walk(inner, above + name + b"/", before, now, without)
                 finally:
                     os.close(inner)
             else:
-                stamp = _stamp_of(one.stat(follow_symlinks=False))
-                if stamp is not None and before.stamps.get(path) == stamp:
-                    now.stamps[path] = stamp
-                else:
-                    yield one.name, fd, path
+                yield text, fd, above + name
 
 
 def _opened(name: str, above: int, path: TreePath) -> Fixed:
@@ -209,7 +192,3 @@ def _stamp_of(found: os.stat_result) -> Stamp | None:
     if not stat.S_ISREG(found.st_mode):
         return None
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
-
-
-def _stamp(size: int, modified: int, changed: int, inode: int) -> Stamp:
-    return size, modified, changed, inode

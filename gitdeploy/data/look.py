@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 
 from gitdeploy.data import files
-from gitdeploy.data.files import Fixed, Seen
+from gitdeploy.data.files import Fixed
+from gitdeploy.data.seen import Seen
 from gitdeploy.domain.tree_path import TreePath
 from gitdeploy.store.new_file import NewFile
 
@@ -84,7 +85,7 @@ class Look:
             found = files.found(self._data, self._above, known.path)
         except OSError:
             self.newer.add(known.path)
-            del self.now.stamps[known.path]
+            self.now.remove(known.path)
             return
         with contextlib.closing(found) as one:
             yield NewFile(one.path, one.kind, one.content())

@@ -7,16 +7,15 @@ take. So one connection reads the shape, the sums and the rows.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from gitdeploy.data import content, mariadb_content, mariadb_schema, mariadb_swap
-from gitdeploy.data.content_side import Wish
+from gitdeploy.data.content_side import Mover, Wish
 from gitdeploy.data.mariadb_dump import dump, load, make_shape, shape
 from gitdeploy.data.mariadb_link import Link, connect, quoted, text
 from gitdeploy.data.url import parse
-from gitdeploy.domain.content import RowChange
 from gitdeploy.domain.schema import Schema
 from gitdeploy.domain.snapshot import Count, Facts
 from gitdeploy.errors import Failed
@@ -45,9 +44,13 @@ class MariaDb:
         with connect(source) as there, connect(target) as here:
             make_shape(here, shape(there))
 
-    def move(self, source: str, target: str, tables: Sequence[str], wish: Wish) -> Mapping[str, RowChange]:
-        with mariadb_content.opened(source, target, wish.dry_run) as side:
-            return content.move(side, tables, wish)
+    @contextlib.contextmanager
+    def compared(self, source: str, target: str, tables: Sequence[str], wish: Wish) -> Iterator[Mover]:
+        with (
+            mariadb_content.opened(source, target, wish.dry_run) as side,
+            content.compared(side, tables, wish) as move,
+        ):
+            yield move
 
     def settle(self, url: str, mark: str) -> bool:
         return mariadb_content.settle(url, mark)

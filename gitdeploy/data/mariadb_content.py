@@ -30,8 +30,8 @@ def opened(source: str, target: str, dry_run: bool) -> Iterator[MariaDbSide]:
         if not dry_run:
             _make_marks(here)
         here.do("SET foreign_key_checks = 0")
-        here.do("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        here.do("START TRANSACTION")
+        # Each table as it is when it is read, with nobody locked out; otherwise INSERT … SELECT locks what it reads.
+        here.do("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         yield MariaDbSide(here, MariaDbReader(there))
 
 
@@ -68,6 +68,8 @@ class MariaDbReader:
 
 
 class MariaDbSide(MariaDbReader):
+    equals = "="
+    beside = "STRAIGHT_JOIN"
     sharing = "LOCK IN SHARE MODE"
 
     def __init__(self, link: Link, source: MariaDbReader) -> None:
@@ -83,6 +85,9 @@ class MariaDbSide(MariaDbReader):
         exact = _TEXT.sub(lambda found: f"{found[0]} {_CHARS}", definition)
         self.do(f"CREATE TEMPORARY TABLE {name} {exact}")
 
+    def keyed(self, name: str, select: str) -> None:
+        self.temporary(name, f"(gitdeploy_k VARCHAR(80), INDEX (gitdeploy_k)) AS {select}")
+
     def fill(self, name: str, rows: Iterable[Sequence[str]]) -> None:
         lines = (f"({','.join(map(text, row))})".encode() for row in rows)
         mariadb_rows.write(self.link, name, ("k", "h"), lines)
@@ -90,10 +95,20 @@ class MariaDbSide(MariaDbReader):
     def texts(self, table: str) -> set[str]:
         return {one.name for one in self.values(table).values() if one.charset}
 
-    def lock(self, tables: Sequence[str]) -> None:
-        """Row by row and every gap between: unlike LOCK TABLES, this lets others go on reading."""
-        for table in tables:
-            self.link.rows(f"SELECT COUNT(*) FROM {quoted(table)} FOR UPDATE")
+    def seen(self, table: str) -> str:
+        return quoted(table)
+
+    def looked(self) -> None:
+        self._source.link.do("COMMIT")
+
+    def begin(self, plans: Sequence[Plan]) -> None:
+        """Row by row, and the gap where a row may come: unlike LOCK TABLES, this lets others go on reading."""
+        self._values.clear()
+        self.do("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        self.do("START TRANSACTION")
+        for plan in reversed(plans):
+            rows = quoted(plan.table.name) if plan.whole else plan.found(self)
+            self.link.rows(f"SELECT COUNT(*) FROM {rows} FOR UPDATE")
 
     def receive(self, table: str, into: str, columns: Sequence[str], passes: Mapping[str, Pass]) -> None:
         values = [self._source.values(table)[one] for one in columns]
@@ -106,6 +121,13 @@ class MariaDbSide(MariaDbReader):
             ForeignKey(name, child, tuple(columns.split(",")), parent, tuple(refers.split(",")))
             for child, name, parent, columns, refers, *_ in mariadb_schema.foreign_keys(self.link)
         ]
+
+    def remove(self, plan: Plan, which: str) -> None:
+        table = quoted(plan.table.name)
+        if plan.whole:
+            self.do(f"DELETE FROM {table}")
+        else:
+            self.do(f"DELETE {table} FROM {plan.found(self)} AND {plan.where(which)}")
 
     def put(self, plans: Sequence[Plan], keys: Sequence[ForeignKey]) -> None:
         for plan in plans:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, LiteralString
@@ -15,11 +15,10 @@ from psycopg import sql
 
 from gitdeploy import process
 from gitdeploy.data import content, postgres_content, postgres_schema
-from gitdeploy.data.content_side import Wish
+from gitdeploy.data.content_side import Mover, Wish
 from gitdeploy.data.engine import MARKS
 from gitdeploy.data.postgres_link import Connection, connect, identifier, told
 from gitdeploy.data.url import Url, parse
-from gitdeploy.domain.content import RowChange
 from gitdeploy.domain.schema import Schema
 from gitdeploy.domain.snapshot import Count, Facts
 from gitdeploy.errors import Failed
@@ -55,9 +54,13 @@ class Postgres:
             restore = ("pg_restore", "--no-owner", "--no-privileges", "--exit-on-error")
             _tool(target, (*restore, "--dbname", parse(target).name, file.name))
 
-    def move(self, source: str, target: str, tables: Sequence[str], wish: Wish) -> Mapping[str, RowChange]:
-        with postgres_content.opened(source, target, wish.dry_run) as side:
-            return content.move(side, tables, wish)
+    @contextlib.contextmanager
+    def compared(self, source: str, target: str, tables: Sequence[str], wish: Wish) -> Iterator[Mover]:
+        with (
+            postgres_content.opened(source, target, wish.dry_run) as side,
+            content.compared(side, tables, wish) as move,
+        ):
+            yield move
 
     def settle(self, url: str, mark: str) -> bool:
         return postgres_content.settle(url, mark)

@@ -75,7 +75,7 @@ def opened(source: str, target: str, dry_run: bool) -> Iterator[PostgresSide]:
                 there.execute(line)
                 here.execute(line)
             there.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            here.execute("BEGIN")
+            here.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         yield PostgresSide(here, PostgresReader(there))
         here.rollback()  # leaving the connection would commit what was only tried
 
@@ -113,6 +113,8 @@ class PostgresReader:
 
 
 class PostgresSide(PostgresReader):
+    equals = "="
+    beside = "CROSS JOIN"
     sharing = ""
 
     def __init__(self, connection: Connection, source: PostgresReader) -> None:
@@ -126,11 +128,13 @@ class PostgresSide(PostgresReader):
             self.connection.execute(line.encode())
 
     def temporary(self, name: str, definition: str) -> None:
-        definition = definition.replace(" CHAR(32)", " VARCHAR(32)")
-        said = definition.startswith("(")
-        self.do(
-            f"CREATE TEMP TABLE {name} {definition if said else ''} ON COMMIT DROP {'' if said else definition}"
-        )
+        self.do(f"CREATE TEMP TABLE {name} {definition.replace(' CHAR(32)', ' VARCHAR(32)')}")
+
+    def keyed(self, name: str, select: str) -> None:
+        """Nobody else counts what is in a temporary table, and without that it would be read in bad ways."""
+        self.do(f"CREATE TEMP TABLE {name} AS {select}")
+        self.do(f"CREATE INDEX {name}_k ON {name} (gitdeploy_k)")
+        self.do(f"ANALYZE {name}")
 
     def fill(self, name: str, rows: Iterable[Sequence[str]]) -> None:
         with (
@@ -144,9 +148,19 @@ class PostgresSide(PostgresReader):
     def texts(self, table: str) -> set[str]:
         return {str(name) for (name,) in self.rows(_TEXTUAL, self.quoted(table))}
 
-    def lock(self, tables: Sequence[str]) -> None:
-        if tables:
-            self.do(f"LOCK TABLE {', '.join(map(self.quoted, tables))} IN SHARE ROW EXCLUSIVE MODE")
+    def seen(self, table: str) -> str:
+        return self.quoted(table)
+
+    def looked(self) -> None:
+        with told():
+            self.connection.execute("COMMIT")
+            self._source.connection.execute("COMMIT")
+
+    def begin(self, plans: Sequence[Plan]) -> None:
+        self.do("BEGIN")
+        if plans:
+            tables = (self.quoted(plan.table.name) for plan in reversed(plans))
+            self.do(f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE")
 
     def receive(self, table: str, into: str, columns: Sequence[str], passes: Mapping[str, Pass]) -> None:
         passed = [passes.get(one) for one in columns]
@@ -179,6 +193,13 @@ class PostgresSide(PostgresReader):
             for _, name, _, cs, c, ps, p, own, refers, *_ in self.rows(_FOREIGN_KEYS)
         ]
 
+    def remove(self, plan: Plan, which: str) -> None:
+        table = self.quoted(plan.table.name)
+        if plan.whole:
+            self.do(f"DELETE FROM {table}")
+            return
+        self.do(f"DELETE FROM {table} USING {plan.keys} WHERE {plan.match(self)} AND {plan.where(which)}")
+
     def put(self, plans: Sequence[Plan], _keys: Sequence[ForeignKey]) -> None:
         self._touched = plans
         triggers = [
@@ -187,7 +208,8 @@ class PostgresSide(PostgresReader):
             for name, how in self.rows(_TRIGGERS, self.quoted(plan.table.name))
         ]
         for plan in plans:
-            content.set_aside(self, plan)
+            if plan.kept:
+                content.set_aside(self, plan)
         for table, name, _ in triggers:
             self.do(f"ALTER TABLE {table} DISABLE TRIGGER {name}")
         if self._would_cascade(plans) or not self._lightly(plans):
@@ -229,10 +251,7 @@ class PostgresSide(PostgresReader):
                 self._upsert(plan)
             for plan in reversed(plans):
                 if not plan.whole:
-                    self.do(
-                        f"DELETE FROM {self.quoted(plan.table.name)} WHERE ({plan.key}, {plan.row}) IN "
-                        f"(SELECT k, t FROM {plan.plan} WHERE s IS NULL)"
-                    )
+                    self.remove(plan, "s IS NULL")
             self.do("SET CONSTRAINTS ALL IMMEDIATE")
         except Failed as error:
             if not isinstance(error.__cause__, (psycopg.IntegrityError, psycopg.errors.GeneratedAlways)):

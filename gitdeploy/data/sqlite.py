@@ -6,15 +6,14 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gitdeploy.data import content, sqlite_content
-from gitdeploy.data.content_side import Wish
+from gitdeploy.data.content_side import Mover, Wish
 from gitdeploy.data.engine import MARKS
 from gitdeploy.data.sqlite_link import connect, count, read_schema, shape_of, told
 from gitdeploy.data.url import parse
-from gitdeploy.domain.content import RowChange
 from gitdeploy.domain.schema import Schema
 from gitdeploy.domain.snapshot import Facts
 from gitdeploy.user import User, files_as
@@ -59,9 +58,13 @@ class Sqlite:
                 for line in lines:
                     here.execute(line)
 
-    def move(self, source: str, target: str, tables: Sequence[str], wish: Wish) -> Mapping[str, RowChange]:
-        with sqlite_content.opened(source, target, self._user) as side:
-            return content.move(side, tables, wish)
+    @contextlib.contextmanager
+    def compared(self, source: str, target: str, tables: Sequence[str], wish: Wish) -> Iterator[Mover]:
+        with (
+            sqlite_content.opened(source, target, self._user) as side,
+            content.compared(side, tables, wish) as move,
+        ):
+            yield move
 
     def settle(self, url: str, mark: str) -> bool:
         with files_as(self._user):

@@ -1,4 +1,5 @@
-"""Moving rows between two SQLite databases: the source is attached to the target's connection.
+"""Moving rows between two SQLite databases. What is looked at are copies of both, in temporary files: without a
+write-ahead log who reads keeps others from writing, which so takes no longer than a copy.
 
 No trigger fires for what is moved: they are dropped and made again within the transaction.
 """
@@ -7,38 +8,45 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from gitdeploy.data import content
 from gitdeploy.data.content_side import Pass, Plan, Reader
 from gitdeploy.data.engine import MARKS
-from gitdeploy.data.sqlite_link import connect, place, quoted, read_schema, told
-from gitdeploy.data.url import parse
+from gitdeploy.data.sqlite_link import begin_writing, connect, quoted, read_schema, told
 from gitdeploy.domain.content import ForeignKey
 from gitdeploy.domain.schema import Schema
 from gitdeploy.user import User, files_as
 
-_SOURCE = "gitdeploy_source"
+_SOURCE, _SEEN = "gitdeploy_source", "gitdeploy_seen"
+"""What the copies of source and target are called."""
+_TEMPORARY = "/var/tmp"
 
 
 @contextlib.contextmanager
 def opened(source: str, target: str, user: User | None) -> Iterator[SqliteSide]:
     """`user` is whose rights the files are opened and made with."""
     with contextlib.ExitStack() as left:
-        with files_as(user), told():
+        with files_as(user):
             connection = left.enter_context(connect(target))
-            connection.execute(f"ATTACH {_text(place(parse(source).path))} AS {_SOURCE}")
-            connection.execute("PRAGMA foreign_keys = OFF")
-            connection.execute("BEGIN")
-            _make_marks(connection)
-            # A lock on the target alone: others go on writing to the source.
-            connection.execute(f"DELETE FROM main.{MARKS} WHERE 1 = 0")
-            connection.execute(f"SELECT COUNT(*) FROM {_SOURCE}.sqlite_master").fetchone()
-            with connect(source) as other:
-                shape = read_schema(other)
-        yield SqliteSide(connection, SqliteReader(connection, shape, _SOURCE), user)
+        connection.execute("PRAGMA foreign_keys = OFF")
+        shapes: list[Schema] = []
+        for url, name in ((source, _SOURCE), (target, _SEEN)):
+            with _copied(url, user) as (file, shape), told():  # its name is not needed once it is open
+                connection.execute(f"ATTACH {_text(f'{file.as_uri()}?immutable=1')} AS {name}")
+            shapes.append(shape)
+        source_reader = SqliteReader(connection, shapes[0], _SOURCE)
+        # What the commit leaves in a write-ahead log is taken out of it afterwards, when nobody waits any more.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        yield SqliteSide(connection, shapes[1], source_reader, user)
+        if not connection.in_transaction:
+            with files_as(user), told():
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 class SqliteReader:
@@ -76,10 +84,14 @@ class SqliteReader:
 
 
 class SqliteSide(SqliteReader):
+    equals = "IS"
+    beside = "CROSS JOIN"
     sharing = ""
 
-    def __init__(self, connection: sqlite3.Connection, source: SqliteReader, user: User | None) -> None:
-        super().__init__(connection, read_schema(connection))
+    def __init__(
+        self, connection: sqlite3.Connection, shape: Schema, source: SqliteReader, user: User | None
+    ) -> None:
+        super().__init__(connection, shape)
         self._user = user
         self.source: Reader = source
 
@@ -91,6 +103,10 @@ class SqliteSide(SqliteReader):
     def temporary(self, name: str, definition: str) -> None:
         self.do(f"CREATE TEMP TABLE {name} {definition}")
 
+    def keyed(self, name: str, select: str) -> None:
+        self.temporary(name, f"AS {select}")
+        self.do(f"CREATE INDEX temp.{name}_k ON {name} (gitdeploy_k)")
+
     def fill(self, name: str, rows: Iterable[Sequence[str]]) -> None:
         with told():
             self._connection.executemany(f"INSERT INTO {name} VALUES (?, ?)", rows)
@@ -99,8 +115,18 @@ class SqliteSide(SqliteReader):
         """Any column may."""
         return self.columns(table)
 
-    def lock(self, tables: Sequence[str]) -> None:
-        """Nothing to do: there is one writer of the whole database, and that is this one."""
+    def seen(self, table: str) -> str:
+        return f"{_SEEN}.{quoted(table)}"
+
+    def looked(self) -> None:
+        for name in (_SOURCE, _SEEN):
+            self.do(f"DETACH {name}")
+
+    def begin(self, _plans: Sequence[Plan]) -> None:
+        """There is one writer of the whole database, and that is this one."""
+        with files_as(self._user), told():
+            begin_writing(self._connection)
+            _make_marks(self._connection)
 
     def receive(self, table: str, into: str, columns: Sequence[str], passes: Mapping[str, Pass]) -> None:
         def passed(column: str, value: Any) -> Any:
@@ -131,6 +157,16 @@ class SqliteSide(SqliteReader):
                     name = f"{','.join(own)} refers to {parts[0][0]}"
                     found.append(ForeignKey(name, table, own, parts[0][0], tuple(one for *_, one in parts)))
         return found
+
+    def remove(self, plan: Plan, which: str) -> None:
+        if plan.whole:
+            self.do(f"DELETE FROM {self.quoted(plan.table.name)}")
+            return
+        values = ", ".join(f"gitdeploy_{n}" for n, _ in enumerate(plan.table.key, 1))
+        match = " AND ".join(f"{quoted(one)} IS ?" for one in plan.table.key)
+        keys = list(self.stream(f"SELECT {values} FROM {plan.keys} WHERE {plan.where(which)}"))
+        with files_as(self._user), told():
+            self._connection.executemany(f"DELETE FROM {self.quoted(plan.table.name)} WHERE {match}", keys)
 
     def put(self, plans: Sequence[Plan], keys: Sequence[ForeignKey]) -> None:
         names = ", ".join(_text(plan.table.name) for plan in plans)
@@ -167,6 +203,24 @@ def settle(url: str, mark: str) -> bool:
 
 def _digest(*values: Any) -> str:
     return hashlib.blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+@contextlib.contextmanager
+def _copied(url: str, user: User | None) -> Iterator[tuple[Path, Schema]]:
+    """A copy of the database as it is at one instant, and its shape. It lies where SQLite has its temporary tables."""
+    with contextlib.ExitStack() as left:
+        with files_as(user), told():
+            live = left.enter_context(connect(url))
+            live.execute("BEGIN")
+            live.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        folder = left.enter_context(tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", _TEMPORARY)))
+        file = Path(folder) / "copy"
+        with told(), contextlib.closing(sqlite3.connect(file, isolation_level=None)) as copy:
+            copy.execute("PRAGMA synchronous = OFF")
+            live.backup(copy)
+            shape = read_schema(copy)
+        live.execute("COMMIT")
+        yield file, shape
 
 
 def _text(value: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from gitdeploy.domain.snapshot import Count
 from gitdeploy.errors import Failed
 
 _PATIENCE = 30.0  # seconds that a lock of a writer is waited for
+_OFTEN = 0.002  # seconds
 
 
 @contextlib.contextmanager
@@ -30,6 +32,22 @@ def connect(url: str) -> Iterator[sqlite3.Connection]:
     with contextlib.closing(connection):
         connection.create_aggregate("gitdeploy_sum", -1, Sum)  # type: ignore[arg-type]
         yield connection
+
+
+def begin_writing(connection: sqlite3.Connection) -> None:
+    """Asks again and again: SQLite itself would ask less and less often, and be let in by chance where others write
+    without a break.
+    """
+    connection.execute("PRAGMA busy_timeout = 0")
+    until = time.monotonic() + _PATIENCE
+    while not connection.in_transaction:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_OFTEN)
+    connection.execute(f"PRAGMA busy_timeout = {int(_PATIENCE * 1000)}")
 
 
 def place(path: Path) -> str:

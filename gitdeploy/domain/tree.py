@@ -18,7 +18,7 @@ from collections.abc import Container, Iterator, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 from gitdeploy.domain.digest import Digest
-from gitdeploy.domain.tree_path import TreePath, quote
+from gitdeploy.domain.tree_path import TreePath, all_quoted, quote
 
 Kind: TypeAlias = Literal["file", "exec", "link"]
 
@@ -47,7 +47,7 @@ class Folder:
     __slots__ = ("digest", "entries", "files", "height", "links", "subfolders", "total")
 
     def __init__(self, entries: Mapping[bytes, Entry | Folder]) -> None:
-        quoted = sorted((quote(name), name) for name in entries)
+        quoted = all_quoted(entries)
         self.entries = {name: entries[name] for _, name in quoted}
         self.files = 0
         self.links = 0

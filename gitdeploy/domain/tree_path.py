@@ -7,6 +7,7 @@ case alone. What could lead out of the tree or cannot be served is not.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from gitdeploy.errors import Invalid
@@ -55,6 +56,17 @@ def quote(name: bytes) -> str:
     if _PLAIN.fullmatch(name):
         return name.decode("ascii")
     return quote_from_bytes(name, safe=_SAFE)
+
+
+def all_quoted(names: Collection[bytes]) -> list[tuple[str, bytes]]:
+    """Each of these parts of a path as it is quoted, in the order of that, and as it is."""
+    ordered = sorted(names)
+    together = b"/".join(ordered)
+    if _PLAIN.fullmatch(together):
+        return list(
+            zip(together.decode("ascii").split("/"), ordered, strict=False)
+        )  # of none there is one text
+    return sorted((quote(name), name) for name in ordered)
 
 
 def unquote(text: str) -> bytes:

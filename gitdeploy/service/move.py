@@ -2,8 +2,9 @@
 
 plan       what was chosen, and what would come of it; conflicts are refused by name
 safety     a proven snapshot of what is there now, unless the target is a preview
-stage      files that come are copied beside
-move       requests are held; one transaction of the target's database, which is the moment itself
+compare    rows of both are compared as they are now, files that come are copied beside
+move       requests are held; what would be touched is compared again, and written by one transaction of the target's
+           database, which is the moment itself
 put        the copies get their names
 """
 
@@ -43,6 +44,7 @@ from gitdeploy.service.move_course import Course
 from gitdeploy.service.move_end import Source
 from gitdeploy.service.pause import pause
 from gitdeploy.service.release import Ask
+from gitdeploy.store import durable
 
 log = logging.getLogger("gitdeploy.move")
 
@@ -161,12 +163,10 @@ class _Carrier:
         assert target is not None
         folder = move_journal.folder_of(self.ctx, target, self.move)
         staging = Staging(folder / "new", app_user())
-        first = self.course.files()
-        staging.take(self.course.source.data, first.change.coming, first.held)
         kept = move_end.base_folder(self.ctx, self.course.source, self.course.target)
 
         def ready(tables: Mapping[str, RowChange]) -> None:
-            """What was written since the first look is looked at now that the rows of the source are fixed."""
+            """Files that were written since the first look are looked at again."""
             last = self.course.files()
             report = self.course.report(tables, last)
             _refuse_conflicts(self.course, report)
@@ -174,7 +174,7 @@ class _Carrier:
             staging.take(self.course.source.data, last.change.coming, last.held)
             if kept:
                 (folder / "base").mkdir(exist_ok=True)
-                (folder / "base" / base.FILES).write_text(self.course.agreed(last), "utf-8")
+                durable.write_file(folder / "base" / base.FILES, self.course.agreed(last).encode())
             back = self.course.careful and isinstance(self.source, Snapshot) and self.source.env == PRODUCTION
             plan = {
                 "data": self.course.target.number, "put": staging.named(last.change.coming),
@@ -187,12 +187,16 @@ class _Carrier:
             move_journal.decide(self.ctx, self.move, target, plan, self.course.chosen, report)
 
         lane = self.ctx.lanes.of(target.site, target.name)
-        with (
-            lane.switch.hold(f"{ask.actor}'s clone of {self.move.source}", ask.teller, ask.gone),
-            pause(self.ctx, target, ask.teller),
-        ):
-            self.course.rows(self.move.id, remember=folder / "base" if kept else None, ready=ready)
-            return move_journal.settle(self.ctx, self.move)
+        with self.course.compared(self.move.id, remember=folder / "base" if kept else None) as move:
+            first = self.course.files()
+            staging.take(self.course.source.data, first.change.coming, first.held)
+            durable.sync_filesystem(folder)
+            with (
+                lane.switch.hold(f"{ask.actor}'s clone of {self.move.source}", ask.teller, ask.gone),
+                pause(self.ctx, target, ask.teller),
+            ):
+                move(ready)
+                return move_journal.settle(self.ctx, self.move)
 
 
 @contextlib.contextmanager

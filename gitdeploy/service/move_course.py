@@ -6,12 +6,13 @@ have is a conflict. Anywhere else the target becomes what the source is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitdeploy.data import content_files, files
-from gitdeploy.data.content_side import Wish
+from gitdeploy.data.content_side import Mover, Ready, Wish
 from gitdeploy.data.url import parse
 from gitdeploy.domain import content, database
 from gitdeploy.domain.content import Rewriting, RowChange, Selection
@@ -60,25 +61,26 @@ class Course:
         """Whether what the target has changed since counts."""
         return self.target.is_production
 
-    def rows(
-        self,
-        mark: str,
-        *,
-        dry_run: bool = False,
-        remember: Path | None = None,
-        ready: Callable[[Mapping[str, RowChange]], None] = lambda _: None,
-    ) -> Mapping[str, RowChange]:
-        """Move them, or see what would come of it; without a database nothing but `ready` is done."""
+    @contextlib.contextmanager
+    def compared(self, mark: str, *, dry_run: bool = False, remember: Path | None = None) -> Iterator[Mover]:
+        """Look at the rows; what is given moves them, or tries it. Without a database that does nothing but `ready`."""
         if not self.chosen.into:
-            ready({})
-            return {}
+            yield _nothing
+            return
         source, target = self.source.database(self.chosen.into), self.target.database(self.chosen.into)
         wish = Wish(
             mark, self.base.folder if self.base and self.careful else None,
-            self.chosen.overwrite or not self.careful, dry_run, self.rewriting, remember,
-            as_target=self.careful, ready=ready,
+            self.chosen.overwrite or not self.careful, dry_run, self.rewriting, remember, as_target=self.careful,
         )  # fmt: skip
-        return target.engine.move(source.url, target.url, self.selection.tables, wish)
+        with target.engine.compared(source.url, target.url, self.selection.tables, wish) as move:
+            yield move
+
+    def rows(
+        self, mark: str, *, dry_run: bool = False, remember: Path | None = None
+    ) -> Mapping[str, RowChange]:
+        """Move them at once, or see what would come of it."""
+        with self.compared(mark, dry_run=dry_run, remember=remember) as move:
+            return move(lambda _: None)
 
     def files(self) -> Files:
         """Raises Refused when one would have to lie where something is that stays."""
@@ -158,6 +160,11 @@ def chart(ctx: Context, site: Site, source: End, target: End, chosen: Chosen) ->
 
 
 # Private
+
+
+def _nothing(ready: Ready) -> Mapping[str, RowChange]:
+    ready({})
+    return {}
 
 
 def _tables(source: End, target: End) -> dict[str, Mapping[str, Table]]:

@@ -61,7 +61,7 @@ def end(ctx: Context, env: Environment) -> End:
 
 
 def end_of(ctx: Context, env: Environment, number: int, held: Sequence[Held]) -> End:
-    index = ctx.home.snapshots / ctx.site(env.site).id / f"{env.folder}.files.json"
+    index = ctx.home.snapshots / ctx.site(env.site).id / f"{env.folder}.files.seen"
     data = slot.data_folder(ctx, env, number)
     return End(env.name, env.kind, number, data, tuple(held), _host(ctx, env), env, index)
 

@@ -46,14 +46,14 @@ def begin(ctx: Context, source: str, target: Environment, actor: str, reason: st
 def decide(
     ctx: Context, move: Move, target: Environment, plan: dict[str, Any], chosen: Chosen, report: Report
 ) -> Move:
-    """From here on it is made as soon as its database says so, at once when there is none.
+    """From here on it is made as soon as its database says so, at once when there is none. What is prepared in its
+    folder has to be flushed before.
 
     `plan` is `{data, put, remove, base, then, tables, paths}`: the data folder, the numbers of the copies by path, the
     paths that go, where the base goes; and for production as it was `then`, which tables and paths those are.
     """
     folder = folder_of(ctx, target, move)
     durable.write_file(folder / PLAN, json.dumps({**plan, "moment": clock.now()}).encode())
-    durable.sync_filesystem(folder)
     said = json.dumps(report.as_json())
     return ctx.ledger.moves.change(move, state="moving", chosen=chosen.as_json(), report=said)
 

@@ -42,15 +42,15 @@ def run(ctx: Context, ask: Ask, source: Source, course: Course) -> NoReturn:
     captured = round(time.monotonic() - began, 2)
     found: dict[str, Any] = {}
 
-    def act(data: int, copies: Sequence[Held]) -> None:
+    def act(data: int, copies: Sequence[Held], seconds: dict[str, float]) -> None:
         folder = Place(ctx.home, target.site, target.folder).data_folder(data).resolve()
         copy = replace(course.target, number=data, data=folder, held=tuple(copies), index=None)
-        found.update(_moved(ctx, ask, replace(course, target=copy)))
+        found.update(_moved(ctx, ask, replace(course, target=copy), seconds))
 
     play = rehearse.Play(
         env=target, verb="clone", subject=source.name, inputs=_inputs(ctx, source, course), actor=ask.actor,
         build=releases.stored_build(ctx, live), config=slot.config_number(ctx, target), taken=taken,
-        act=rehearse.Act("move", act, ("move",)), took={"captured": captured},
+        act=rehearse.Act(act, ("move",)), took={"captured": captured},
         before=rehearse.facts(held), more=found,
     )  # fmt: skip
     made = rehearse.rehearse(ctx, play, live, ask.teller)
@@ -71,17 +71,20 @@ def require(ctx: Context, ask: Ask, source: Source, course: Course) -> Rehearsal
 # Private
 
 
-def _moved(ctx: Context, ask: Ask, course: Course) -> dict[str, Any]:
+def _moved(ctx: Context, ask: Ask, course: Course, seconds: dict[str, float]) -> dict[str, Any]:
     """Do it to the copy; what came of it."""
-    files = course.files()
-    tables = course.rows("rehearsal")
-    with tempfile.TemporaryDirectory(dir=snapshot.work(ctx)) as work:
+    began = time.monotonic()
+    with course.compared("rehearsal") as move, tempfile.TemporaryDirectory(dir=snapshot.work(ctx)) as work:
+        files = course.files()
         staging, aside = Staging(Path(work) / "new", app_user()), Path(work) / "aside"
         staging.take(course.source.data, files.change.coming, files.held)
         coming = staging.named(files.change.coming)
-        content_files.put(
-            course.target.data, Path(work) / "new", aside, coming, files.change.removed, app_user()
-        )
+        seconds["compared"] = round(time.monotonic() - began, 2)
+        with rehearse.timed(seconds, "move"):
+            tables = move(lambda _: None)
+            content_files.put(
+                course.target.data, Path(work) / "new", aside, coming, files.change.removed, app_user()
+            )
     report = course.report(tables, files)
     for line in report.lines(course.target.name):
         ask.teller.detail(line)

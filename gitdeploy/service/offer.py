@@ -6,13 +6,15 @@ from gitdeploy.domain.approval import Approval, Vote
 from gitdeploy.domain.config import difference
 from gitdeploy.domain.diff import Names
 from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.rehearsal import Rehearsal
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.target import Previous
 from gitdeploy.errors import GitdeployError, NotFound, Refused
-from gitdeploy.service import config, freeze, history, migration, slot
+from gitdeploy.service import config, down_migration, freeze, history, migration, slot
 from gitdeploy.service.context import Context
+from gitdeploy.service.journal import live_release
 from gitdeploy.service.teller import Teller
 
 
@@ -34,6 +36,23 @@ def previous(ctx: Context, site: Site, env: Environment) -> Release | None:
         return history.find(ctx, site, env.name, Previous())
     except NotFound:
         return None
+
+
+def way_down(ctx: Context, env: Environment, goal: Release) -> tuple[str, Rehearsal | None]:
+    """The command with which the live code migrates down to `goal`, "" when it declares none; and the newest rehearsal
+    of that, if it went well.
+    """
+    live = live_release(ctx, env.site, env.name)
+    down = down_migration.declared(ctx, live, goal) if live is not None and live.serves == "app" else None
+    if down is None:
+        return "", None
+    found = ctx.ledger.rehearsals.one(
+        site=env.site, env=env.name, verb="rollback", subject=goal.artifact, order="id DESC"
+    )
+    went_well = (
+        found is not None and not found.error and found.of.said.get("what it goes back to") == goal.name
+    )
+    return down.command, found if went_well else None
 
 
 def promote(ctx: Context, actor: Actor, site: Site, env: Environment) -> str:

@@ -138,4 +138,5 @@ def _fill(ctx: Context, source: End, target: End, move: Move, teller: Teller) ->
     report = replace(course.report(rows, files), withheld=(*withheld, *files.withheld))
     for line in report.lines(env.name):
         teller.detail(line)
+    durable.sync_filesystem(folder)
     move_journal.settle(ctx, move_journal.decide(ctx, move, env, plan, course.chosen, report))

@@ -25,12 +25,11 @@ from gitdeploy.service.teller import Teller
 
 @dataclass(frozen=True)
 class Act:
-    """A `step` of its own: `run` is given the number of the data folder and the databases. `waits` are those of all
-    steps that visitors wait for.
+    """Steps of its own: `run` is given the number of the data folder, the databases, and where to write the seconds of
+    each step. `waits` are those of all steps that visitors wait for.
     """
 
-    step: str
-    run: Callable[[int, Sequence[Held]], None]
+    run: Callable[[int, Sequence[Held], dict[str, float]], None]
     waits: tuple[str, ...]
 
 
@@ -87,6 +86,14 @@ def facts(held: list[Held]) -> dict[str, Facts]:
     return found
 
 
+@contextlib.contextmanager
+def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Write down how long a step takes."""
+    started = time.monotonic()
+    yield
+    seconds[step] = round(time.monotonic() - started, 2)
+
+
 # Private
 
 
@@ -105,7 +112,7 @@ def _play(
     with beside.prepared(ctx, env, live.data, held) as room:
         copies = room.copies()
         if play.taken is not None:
-            with _timed(seconds, "filled"):
+            with timed(seconds, "filled"):
                 beside.fill(ctx, env, room.data, play.taken, copies, held)
             teller.detail(f"copies filled with {play.taken.name} and compared ({seconds['filled']:.1f} s)")
         like = dataclasses.replace(like, slot=slot.trial(room.data), data=room.data)
@@ -114,8 +121,7 @@ def _play(
         order = [one.name for one in held]
         given = sorted([*copies, *inside], key=lambda one: order.index(one.name))
         if play.act is not None:
-            with _timed(seconds, play.act.step):
-                play.act.run(room.data, given)
+            play.act.run(room.data, given, seconds)
         tried = trial.try_out(ctx, env, like, proven, given, migrates=play.migrates, teller=teller)
         if play.migrates:
             seconds["release command"] = round(tried.release_command, 2)
@@ -147,11 +153,3 @@ def _compared(before: Mapping[str, Facts], after: Mapping[str, Facts]) -> dict[s
 
 def _rows(held: Facts, table: str) -> int | None:
     return held.tables[table].rows if table in held.tables else None
-
-
-@contextlib.contextmanager
-def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
-    """Write down how long a step takes."""
-    started = time.monotonic()
-    yield
-    seconds[step] = round(time.monotonic() - started, 2)

@@ -65,15 +65,16 @@ def run(ctx: Context, candidate: Candidate, actor: str, teller: Teller) -> NoRet
             taken = snapshot.capture_now(ctx, env, actor, teller, cause="a rehearsal")
         captured, down = time.monotonic() - began, candidate.down
 
-        def act(data: int, copies: Sequence[Held]) -> None:
+        def act(data: int, copies: Sequence[Held], seconds: dict[str, float]) -> None:
             assert down is not None
-            down_migration.run(ctx, env, down, data, copies, teller, {REHEARSAL: "1"})
+            with rehearse.timed(seconds, f"{DOWN} command"):
+                down_migration.run(ctx, env, down, data, copies, teller, {REHEARSAL: "1"})
 
         play = rehearse.Play(
             env=env, verb=verb, subject=candidate.build.artifact or "", inputs=_inputs(ctx, candidate, live),
             actor=actor, build=candidate.build, config=candidate.config, taken=taken,
             migrates=verb == "migration", swaps=down is not None, took={"captured": round(captured, 2)} if down else {},
-            act=Act(f"{DOWN} command", act, _WAITS) if down else None, before=taken.facts if taken else {},
+            act=Act(act, _WAITS) if down else None, before=taken.facts if taken else {},
         )  # fmt: skip
         made = rehearse.rehearse(ctx, play, live, teller)
     option = "" if env.name == PRODUCTION else f"-o env={env.name} " if verb == "rollback" else ""

@@ -274,7 +274,7 @@ def _store(
     quiet: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> Snapshot:
     last = ctx.ledger.snapshots.one(site=env.site, env=env.name, order="number DESC")
-    index = ctx.home.snapshots / ctx.site(env.site).id / f"{env.folder}.json"
+    index = ctx.home.snapshots / ctx.site(env.site).id / f"{env.folder}.seen"
     place = capture.Place(data, databases, index, work(ctx), sealed=ctx.server.snapshots.encrypt)
     captured = capture.capture(ctx.store, place, Digest.parse(last.artifact) if last else None, quiet)
     with captured.published as published, ctx.ledger.atomic():

@@ -240,9 +240,9 @@ def test_a_wordpress_goes_up_with_its_addresses_and_without_its_people(place: Pl
               "'[{\"url\":\"https:\\\\/\\\\/stage.test\\\\/a.png\"}]')",
               "UPDATE wp_users SET user_email = 'x'")  # fmt: skip
     tables = ("wp_posts", "wp_postmeta", "wp_options")
-    place.engine.move(
-        stage, production, tables, Wish("1", rewriting=Rewriting({"stage.test": "www.shop.test"}))
-    )
+    wish = Wish("1", rewriting=Rewriting({"stage.test": "www.shop.test"}))
+    with place.engine.compared(stage, production, tables, wish) as move:
+        move(lambda _: None)
     options = dict(place.sql(production, "SELECT option_name, option_value FROM wp_options"))
     assert options["siteurl"] == "https://www.shop.test"
     assert options["widget"] == WIDGET.replace("s:20:", "s:23:").replace("stage", "www.shop")

@@ -51,6 +51,11 @@ ROWS = (
     "INSERT INTO visits VALUES ('2026-01-01', 5), ('2026-01-01', 5)",
 )
 
+BACK = (
+    "UPDATE posts SET body = 'It''s one' WHERE id = 1", "DELETE FROM forms WHERE id = 7",
+    "UPDATE media SET file = 'c.png' WHERE post = 3", "DELETE FROM visits WHERE day = '2026-02-02'",
+)  # fmt: skip
+
 
 def blog(place: Place, *rows: str) -> str:
     url = place.new()
@@ -70,7 +75,8 @@ def pair(place: Place) -> tuple[str, str, Path]:
 def move(
     place: Place, source: str, target: str, base: Path | None = None, *, tables=TABLES, mark="m1", **more
 ):
-    found = place.engine.move(source, target, tables, Wish(mark, base, **more))
+    with place.engine.compared(source, target, tables, Wish(mark, base, **more)) as make:
+        found = make(lambda _: None)
     return {name: one for name, one in found.items() if one != RowChange()}
 
 
@@ -160,6 +166,64 @@ def test_what_both_changed_is_refused_by_name_until_it_may_be_overwritten(place:
     assert {one for change in dry.values() for one in change.conflicts} == set(named)
     move(place, stage, production, base, overwrite=True)
     assert content(place, production) == content(place, stage)
+
+
+def test_what_is_written_after_the_look_is_seen_where_the_move_would_touch_it(place: Place, pair):
+    stage, production, base = pair
+    place.sql(stage, "UPDATE posts SET body = 'mine' WHERE id < 3", "INSERT INTO forms VALUES (7, 'mine'), (8, 'mine')",
+              "DELETE FROM media WHERE post = 3", "INSERT INTO visits VALUES ('2026-03-03', 1)")  # fmt: skip
+    both = (
+        "UPDATE posts SET body = 'theirs' WHERE id = 1", "INSERT INTO forms VALUES (7, 'theirs')",
+        "UPDATE media SET file = 'theirs' WHERE post = 3", "INSERT INTO visits VALUES ('2026-02-02', 1)",
+    )  # fmt: skip
+    named = ("posts id=1", "forms id=7", "media post=3 place=1", "visits (has no primary key)")
+    with place.engine.compared(stage, production, TABLES, Wish("m1", base)) as make:
+        place.sql(production, *both)
+        before = content(place, production)
+        with pytest.raises(Refused, match="Both sides have changed") as refused:
+            make(lambda _: None)
+    assert all(one in refused.value.message for one in named), refused.value.message
+    assert "posts id=2" not in refused.value.message and "forms id=8" not in refused.value.message
+    assert content(place, production) == before and marks(place, production) == []
+    # What is the same by now is no conflict; what only they changed stays, looked at or not.
+    place.sql(production, *BACK)
+    with place.engine.compared(stage, production, TABLES, Wish("m2", base)) as make:
+        place.sql(production, "UPDATE posts SET body = 'mine' WHERE id = 1", "DELETE FROM media WHERE post = 3",
+                  "UPDATE posts SET body = 'theirs' WHERE id = 3", "INSERT INTO forms VALUES (9, 'theirs')",
+                  "DELETE FROM media WHERE post = 1")  # fmt: skip
+        place.sql(stage, "UPDATE posts SET body = 'later' WHERE id = 2")
+        assert {name: one for name, one in make(lambda _: None).items() if not one.is_empty} == {
+            "posts": RowChange(0, 1, 0), "forms": RowChange(2), "visits": RowChange(1),
+        }  # fmt: skip
+    assert place.sql(production, "SELECT body FROM posts ORDER BY id") == [("mine",), ("mine",), ("theirs",)]
+    assert place.sql(production, "SELECT id FROM forms ORDER BY id") == [(1,), (2,), (7,), (8,), (9,)]
+    assert place.sql(production, "SELECT * FROM media") == []
+    # Who is to become what the source is becomes that in what it had not, whatever was written meanwhile.
+    with place.engine.compared(stage, production, TABLES, Wish("m3", overwrite=True)) as make:
+        place.sql(production, "UPDATE posts SET body = 'again' WHERE id = 3", "DELETE FROM forms WHERE id = 9",
+                  "INSERT INTO media VALUES (1, 1, 'theirs')", "INSERT INTO media VALUES (2, 1, 'theirs')")  # fmt: skip
+        make(lambda _: None)
+    assert content(place, production) | {"media": ()} == content(place, stage) | {"media": ()}
+    assert place.sql(production, "SELECT * FROM media ORDER BY post") == [(1, 1, "a.png"), (2, 1, "theirs")]
+
+
+def test_a_move_reads_no_table_that_it_does_not_touch_once_both_were_looked_at(place: Place, pair):
+    stage, production, base = pair
+    place.sql(stage, "UPDATE forms SET title = 'mine' WHERE id = 1")
+    with place.engine.compared(stage, production, TABLES, Wish("m1", base)) as make:
+        place.sql(production, "DROP TABLE media", "DROP TABLE posts", "DROP TABLE visits")
+        assert make(lambda _: None)["forms"] == RowChange(0, 1, 0)
+    assert place.sql(production, "SELECT title FROM forms ORDER BY id") == [("mine",), ("Order",)]
+
+
+def test_columns_that_change_after_the_look_stop_the_move(place: Place, pair):
+    stage, production, base = pair
+    place.sql(stage, "UPDATE forms SET title = 'mine' WHERE id = 1")
+    with place.engine.compared(stage, production, TABLES, Wish("m1", base)) as make:
+        place.sql(production, "ALTER TABLE forms ADD COLUMN subtitle VARCHAR(80)")
+        with pytest.raises(Refused, match="columns of forms are not what they were"):
+            make(lambda _: None)
+    assert place.sql(production, "SELECT title FROM forms WHERE id = 1") == [("Contact",)]
 
 
 def test_without_a_base_nothing_is_changed_unasked(place: Place, pair):
@@ -386,7 +450,8 @@ def insert(side, plan, *more):
     print("inserted", flush=True)
     sys.stdin.readline()
 content.insert = insert
-{engine}().move({source!r}, {target!r}, {tables!r}, Wish("killed", overwrite=True))
+with {engine}().compared({source!r}, {target!r}, {tables!r}, Wish("killed", overwrite=True)) as move:
+    move(lambda _: None)
 print("done", flush=True)
 """
 

@@ -11,6 +11,12 @@ from guest_book import live_book
 from support import Server
 from web_support import EVIL, Tab, said
 
+DOWN = """
+import os, sqlite3
+with sqlite3.connect(os.environ["DATABASE_URL"].removeprefix("sqlite:///")) as one:
+    one.execute("ALTER TABLE notes ADD COLUMN author VARCHAR(80)")
+"""
+
 
 @pytest.fixture(scope="module")
 def machine(request):
@@ -65,6 +71,32 @@ def test_content_moves_once_somebody_has_seen_what_that_would_change(machine, bo
     listed = olga.get(f"{site}/migration")
     assert "next → production" in said(listed) and "completed" in said(listed)
     assert "is proven" not in said(listed) and "s1" in said(olga.get(f"{site}/data"))
+
+
+def test_a_rollback_migrates_down_once_that_is_rehearsed(machine, tmp_path):
+    one = live_book(machine, tmp_path, "sqlite:data/app.db")
+    one.write("one", "ALTER TABLE notes ADD COLUMN author VARCHAR(80)")
+    one.push("main")
+    one.write("two", "ALTER TABLE notes DROP COLUMN author")
+    one.project.write("down.py", DOWN)
+    one.project.write("Procfile", (one.project.folder / "Procfile").read_text() + "down: python3 down.py\n")
+    one.project.commit("down")
+    one.push("main")
+    one.post("note/kept")
+    site, maya = f"/sites/{one.site}", tab(machine, one, "maya", "maintainer")
+    asks = maya.get(f"{site}/rollback?target=r2")
+    assert "migrates down with python3 down.py , once that is rehearsed on copies" in said(asks)
+    assert "Migrate down to r2" not in asks
+    order = {"target": "r2", "env": "production"}
+    assert "nothing was changed" in said(maya.post(f"{site}/rollback", do="rehearse", **order).text)
+    asks = maya.get(f"{site}/rollback?target=r2")
+    assert "Migrate down to r2" in asks
+    order["rehearsal"] = re.search(r'name="rehearsal" value="(reh_[0-9A-Z]{26})"', asks)[1]
+    refused = maya.post(f"{site}/rollback", do="it", **order)
+    assert "column notes.author was dropped" in said(refused.text)
+    done = maya.post(f"{site}/rollback", do="down", **order)
+    assert "r4 is live in production." in said(done.text), said(done.text)
+    assert one.page() == "one kept "
 
 
 def test_a_cutover_is_requested_reviewed_rehearsed_and_run(machine, book):

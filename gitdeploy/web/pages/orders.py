@@ -74,9 +74,11 @@ def rollback(
     goal = history.find(ctx, site, where.name, targets.parse(target))
     schema, refused = offer.schema_between(ctx, where, goal)
     taken = migration.way_back(ctx, where, goal) if refused else None
+    down, rehearsed = offer.way_down(ctx, where, goal) if refused else ("", None)
     return page.of_site(
         request, site, "deploys", "rollback.html", title=f"Roll {where.name} back to {goal.name}",
-        goal=views.release(goal), target=goal.name, schema=schema, refused=refused,
+        goal=views.release(goal), target=goal.name, schema=schema, refused=refused, down=down,
+        rehearsed=views.rehearsal(rehearsed) if rehearsed else None,
         snapshot=views.snapshot(taken) if taken else None, config=offer.config_between(ctx, where, goal),
         why_not=offer.rollback(ctx, visit.actor, site, where), **_common(ctx, site, where, goal.name),
     )  # fmt: skip
@@ -142,11 +144,13 @@ def _common(ctx: Context, site: Site, env: Environment, target: str) -> dict[str
 
 def _order(form: Form) -> Order:
     at = form.get("at")
+    down = form.get("do") == "down"
     try:
         return Order(
             target=form.get("target"), env=form.get("env") or PRODUCTION, reason=form.get("reason"),
             dry_run=form.get("do") == "check", rehearse=form.get("do") == "rehearse",
-            snapshot=form.ticked("snapshot"), force_schema=form.ticked("force_schema"),
+            rehearsal=form.get("rehearsal") if down else "",
+            snapshot=form.ticked("snapshot"), force_schema=form.ticked("force_schema") and not down,
             no_cache=form.ticked("no_cache"), config="then" if form.get("config") == "then" else "",
             override_freeze=form.ticked("override_freeze"),
             at=moment(f"{at}Z" if re.search(r"T\d\d:\d\d(:\d\d)?$", at) else at) if at else "",
