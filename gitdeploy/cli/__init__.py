@@ -40,6 +40,7 @@ NOUNS = {
     "webhooks": "webhook",
     "events": "events",
     "backups": "backup",
+    "standby": "standby",
 }
 """The modules, each with its commands. Only that of the command that is run is imported."""
 _MODULES = {command: module for module, commands in NOUNS.items() for command in commands.split()}
