@@ -26,6 +26,8 @@ PREFIX = "shp"
 _KEPT = 3
 _COLLECT = 3600.0  # seconds
 _AT_ONCE = 8
+_REST = 2.0
+"""Times as long as a shipment took the next one waits, so that a large home is not read all the time."""
 
 
 class Shipper:
@@ -37,6 +39,7 @@ class Shipper:
         self._before: dict[str, Item] = {}
         self._stored: set[str] = set()
         self._collected = float("-inf")
+        self._rests = 0.0  # until then
         self._said_last = False
 
     def look(self, ctx: Context) -> None:
@@ -54,8 +57,11 @@ class Shipper:
             now = _stamp(ctx)
             if now != self._shipped:
                 ctx.standbys.changed()
-                self._ship(ctx, self._place)
-                self._shipped = now
+                if last or elapsed() >= self._rests:
+                    began = elapsed()
+                    self._ship(ctx, self._place)
+                    self._shipped = now
+                    self._rests = elapsed() + _REST * (elapsed() - began)
             if not last:
                 self._place.forget(_KEPT)
                 self._collect(self._place)

@@ -234,8 +234,14 @@ def _put_back(home: Home, here: Installation, state: State, served: Daemon | Non
             if Path(state.link).resolve() != old:
                 replace(here, link=Path(state.link)).point(old)
             state = replace(state, phase=BACK).write(home)
-    if served is not None and not daemon.runs(home):
-        served.start(home, old / "bin/python")
+    if served is not None:
+        if not daemon.runs(home):
+            served.start(home, old / "bin/python")
+        until = time.monotonic() + _LONGEST_START
+        while daemon.version(home) != state.before:
+            if time.monotonic() > until:
+                raise Failed(f"{state.before} is put back and does not answer yet.", "See the server's log.")
+            time.sleep(0.1)
     durable.remove(_state(home))
     durable.remove_tree(Path(state.new))
 

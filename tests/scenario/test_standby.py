@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from scenario_support import Shared
-from support import GITDEPLOY, Project, Server, eventually
+from support import GITDEPLOY, Project, Server
+from support import eventually as soon
 
 from gitdeploy.domain.backup import Contents
 from gitdeploy.domain.term import Claim
@@ -22,12 +23,17 @@ from gitdeploy.errors import Busy, Refused
 from gitdeploy.service import bring_back, follow, promotion
 from gitdeploy.service.lead import held
 from gitdeploy.service.teller import Teller
-from gitdeploy.store import durable, ids
+from gitdeploy.store import clock, durable, ids
 from gitdeploy.store.backup_place import BackupPlace
 from gitdeploy.store.elsewhere import elsewhere
 from gitdeploy.store.home import Home
 from gitdeploy.store.terms import Terms
 from gitdeploy.web import standby
+
+
+def eventually(what, why: str = "") -> None:
+    """Programs are started meanwhile, which a busy machine takes its time for."""
+    soon(what, seconds=90, why=why)
 
 
 @pytest.fixture
@@ -131,11 +137,14 @@ def test_a_promoted_standby_acts_and_the_server_that_it_replaced_never_does(
     eventually(lambda: len(accepted) > 1)
     began = time.monotonic()
     said = second.cli("standby", "promote").stderr
-    ended = time.monotonic()
+    ended = clock.now()
     going.set()
     pusher.join()
     assert "claimed term 2" in said and follower.wait(timeout=20) == 0
-    assert accepted[-1][0] < ended - 0.25, "the old one had stopped well before the new one could begin"
+    releases = first.ask(f"/sites/{desk.site}/releases?all=1")
+    assert max(one["live_at"] or "" for one in releases) < ended, (
+        "the old one stops before the new one begins"
+    )
     start(second)
     repository = ("git", "--git-dir", str(second.home / f"repos/{desk.site}.git"))
     for at, commit in accepted:
