@@ -32,6 +32,7 @@ NOUNS = {
     "freezes": "freeze",
     "incident": "incident",
     "builds": "builds build previews preview",
+    "export": "export",
     "processes": "ps scale run console logs",
     "access": "access token key",
     "login": "login logout",
@@ -40,6 +41,8 @@ NOUNS = {
     "webhooks": "webhook",
     "events": "events",
     "backups": "backup",
+    "standby": "standby",
+    "upgrade": "upgrade",
 }
 """The modules, each with its commands. Only that of the command that is run is imported."""
 _MODULES = {command: module for module, commands in NOUNS.items() for command in commands.split()}

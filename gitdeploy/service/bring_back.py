@@ -47,12 +47,9 @@ def files(home: Home, place: BackupPlace, id: str, teller: Teller) -> Contents:
     durable.make_folder(home.root, mode=0o711 if os.geteuid() == 0 else 0o700)
     durable.write_file(mark, contents.id.encode())
     home.ledger.unlink(missing_ok=True)
-    for name, mode in sorted(contents.folders.items()):
-        durable.make_folder(home.root / name, mode=mode)
-        (home.root / name).chmod(mode)
-    ledger_last = sorted(contents.files, key=lambda one: home.root / one.path == home.ledger)
-    for number, item in enumerate(ledger_last, 1):
-        _write(home.root / item.path, item, place)
+    folders(home, contents)
+    for number, item in enumerate(in_order(home, contents), 1):
+        write(home.root / item.path, item, place)
         if number % _TOLD_EVERY == 0:
             teller.detail(f"{number} of {len(contents.files)} files")
     durable.sync_filesystem(home.root)
@@ -60,9 +57,29 @@ def files(home: Home, place: BackupPlace, id: str, teller: Teller) -> Contents:
     return contents
 
 
+def folders(home: Home, contents: Contents) -> None:
+    for name, mode in sorted(contents.folders.items()):
+        durable.make_folder(home.root / name, mode=mode)
+        (home.root / name).chmod(mode)
+
+
+def in_order(home: Home, contents: Contents) -> list[Item]:
+    """The ledger last: what it names is there by then."""
+    return sorted(contents.files, key=lambda one: home.root / one.path == home.ledger)
+
+
 def data(ctx: Context, contents: Contents, teller: Teller) -> None:
+    """`fill`, and the end of it."""
+    fill(ctx, teller)
+    for one in contents.without:
+        teller.problem(f"The backup was taken without the data of {one}")
+    ctx.event("server.restored", actor="restore", subject=contents.id, data={"taken": contents.created_at})
+    durable.remove(_mark(ctx.home))
+
+
+def fill(ctx: Context, teller: Teller) -> None:
     """Fill the data folders and databases of environments that stay from their newest snapshots. A database that is
-    there and answers is left as it is: it is newer than any backup.
+    there and answers is left as it is: it is newer than any backup. Safe to repeat.
     """
     for env in ctx.ledger.environments.where(order="site, name"):
         anew = database.make_anew(ctx, env)
@@ -70,10 +87,32 @@ def data(ctx: Context, contents: Contents, teller: Teller) -> None:
             _bring(ctx, env, anew, teller)
         elif anew:
             teller.detail(f"{env.name} of {env.site}: its databases begin empty")
-    for one in contents.without:
-        teller.problem(f"The backup was taken without the data of {one}")
-    ctx.event("server.restored", actor="restore", subject=contents.id, data={"taken": contents.created_at})
-    durable.remove(_mark(ctx.home))
+
+
+def write(path: Path, item: Item, place: BackupPlace, known: Item | None = None) -> None:
+    """Have the file be this item. What has its size and time has been written by an earlier try; `known` is what lies
+    there for certain. Raises NotProven, Failed.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        seen = path.lstat()
+        if item.mtime == seen.st_mtime_ns and item.size == seen.st_size:
+            return
+        if known is not None and (known.digest, known.mode) == (item.digest, item.mode):
+            os.utime(path, ns=(item.mtime, item.mtime))
+            return
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with open(fd, "wb") as file:
+            for piece in place.whole(item.digest):
+                file.write(piece)
+            file.flush()
+            os.fchmod(file.fileno(), item.mode)
+            os.utime(file.fileno(), ns=(item.mtime, item.mtime))
+        part.rename(path)
+    except OSError as error:
+        raise durable.said(error, path) from error
 
 
 def refuse_half(home: Home) -> None:
@@ -90,26 +129,6 @@ def refuse_half(home: Home) -> None:
 
 def _mark(home: Home) -> Path:
     return home.root / "restoring"
-
-
-def _write(path: Path, item: Item, place: BackupPlace) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        seen = path.lstat()
-        if item.mtime == seen.st_mtime_ns and item.size == seen.st_size:
-            return  # an earlier try wrote it
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
-    try:
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with open(fd, "wb") as file:
-            for piece in place.whole(item.digest):
-                file.write(piece)
-            file.flush()
-            os.fchmod(file.fileno(), item.mode)
-            os.utime(file.fileno(), ns=(item.mtime, item.mtime))
-        part.rename(path)
-    except OSError as error:
-        raise durable.said(error, path) from error
 
 
 def _bring(ctx: Context, env: Environment, anew: frozenset[str], teller: Teller) -> None:

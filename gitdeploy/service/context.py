@@ -15,7 +15,9 @@ from gitdeploy.domain.refs import ZERO
 from gitdeploy.errors import NotFound
 from gitdeploy.git.repository import Repository
 from gitdeploy.service.lane import Lanes
+from gitdeploy.service.lead import Lead
 from gitdeploy.service.server import Server
+from gitdeploy.service.standbys import Standbys
 from gitdeploy.store import clock, ids
 from gitdeploy.store.artifacts import Store
 from gitdeploy.store.home import Home
@@ -45,6 +47,8 @@ class Context:
     server: Server
     queue: BuildQueue
     vault: Vault
+    lead: Lead = field(default_factory=Lead)
+    standbys: Standbys = field(default_factory=Standbys)
     lanes: Lanes = field(default_factory=Lanes)
     listen: str = ""
     edge: str = ""

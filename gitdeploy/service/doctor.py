@@ -40,6 +40,7 @@ def examine(ctx: Context) -> list[Finding]:
         _hooks,
         _switches,
         doctor_data.backups,
+        doctor_data.standby,
         _webhooks,
         doctor_data.snapshots,
         _apps,

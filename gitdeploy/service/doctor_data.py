@@ -8,12 +8,15 @@ import json
 from collections.abc import Iterator
 
 from gitdeploy.domain.snapshot import Snapshot
+from gitdeploy.errors import GitdeployError
 from gitdeploy.service.context import Context
 from gitdeploy.service.finding import Finding
 from gitdeploy.store import clock
 
 _SOON = 900.0
 """Seconds after which a snapshot should be proven, and copied."""
+_FAR = 60.0
+"""Seconds that a standby may be behind."""
 
 
 def snapshots(ctx: Context) -> Iterator[Finding]:
@@ -76,3 +79,29 @@ def backups(ctx: Context) -> Iterator[Finding]:
         )
     else:
         yield Finding("backup", "ok", f"the last backup is of {newest.created_at}")
+
+
+def standby(ctx: Context) -> Iterator[Finding]:
+    """Whether this server may act, and how far behind those are that could take its place."""
+    if not ctx.server.standby.to:
+        return
+    try:
+        ctx.lead.need()
+    except GitdeployError as error:
+        yield Finding("standby", "problem", error.message, error.hint)
+        return
+    if ctx.standbys.failure:
+        said = f"Nothing reaches the standbys: {ctx.standbys.failure}"
+        yield Finding("standby", "problem", said, "Mend [standby] in server.toml, or the place.")
+    lags = ctx.standbys.lags()
+    for host, lag in lags.items():
+        if lag > _FAR:
+            yield Finding(
+                "standby", "problem", f"The standby {host} is {lag:.0f} s behind.",
+                "Does it run? On it: gitdeploy standby status",
+            )  # fmt: skip
+        else:
+            yield Finding("standby", "ok", f"the standby {host} is {lag:.1f} s behind")
+    if not lags:
+        said = "No standby follows this server."
+        yield Finding("standby", "warning", said, "On another machine: gitdeploy standby follow")

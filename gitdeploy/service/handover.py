@@ -113,6 +113,7 @@ def exchange(
                 late()
                 if successor is not None:
                     release = _remember(ctx, release, successor.held, brings)
+            ctx.lead.need()
             brings.swap()
             if successor is not None:
                 successor.become_healthy(teller)

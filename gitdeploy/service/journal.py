@@ -52,6 +52,7 @@ def move(
     try:
         with RefTransaction(ctx.repository(release.site), changed) as refs:
             ctx.ledger.switches.change(record, phase="switching")
+            ctx.lead.need()
             place.point(release.slot)
             refs.commit()
     except BaseException:

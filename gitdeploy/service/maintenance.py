@@ -17,6 +17,7 @@ from gitdeploy.service import (
     reconcile,
     restore,
     retention,
+    shipment,
     snapshot,
     snapshot_copy,
     watch,
@@ -39,10 +40,13 @@ EVERY = {
     "webhooks": 0.5,
     "copies": 5.0,
     "backups": 60.0,
+    "shipments": 1.0,
     "patrol": 900.0,
     "collection": 3600.0,
 }
 """Seconds between two looks."""
+_ALWAYS = {"edge", "patrol", "shipments"}
+"""What is done also by a server that may not act: the rest could undo what its successor does."""
 
 
 def run(ctx: Context, ending: threading.Event, ensure_edge: Callable[[], object]) -> None:
@@ -59,11 +63,13 @@ def run(ctx: Context, ending: threading.Event, ensure_edge: Callable[[], object]
         "webhooks": partial(postman.Postman().look, ctx),
         "copies": partial(snapshot_copy.Copier().look, ctx),
         "backups": partial(backup.Keeper().look, ctx),
+        "shipments": partial(shipment.Shipper().look, ctx),
         "patrol": lambda: _patrol(ctx),
         "collection": lambda: retention.collect(ctx, Teller()),
     }
     threads = [
-        threading.Thread(target=_again, args=(name, act, ending), name=name) for name, act in chores.items()
+        threading.Thread(target=_again, args=(ctx, name, act, ending), name=name)
+        for name, act in chores.items()
     ]
     for one in threads:
         one.start()
@@ -71,11 +77,12 @@ def run(ctx: Context, ending: threading.Event, ensure_edge: Callable[[], object]
         one.join()
 
 
-def _again(name: str, act: Callable[[], object], ending: threading.Event) -> None:
+def _again(ctx: Context, name: str, act: Callable[[], object], ending: threading.Event) -> None:
     """What fails is logged and tried again at its next time."""
     while not ending.wait(timeout=EVERY[name]):
         try:
-            act()
+            if name in _ALWAYS or ctx.lead.may:
+                act()
         except GitdeployError as error:
             log.warning("%s: %s %s", name, error.message, error.hint)
         except Exception:

@@ -89,6 +89,10 @@ class Metrics:
         yield _by("gitdeploy_snapshots", "Snapshots that need looking after.", "state", snapshots)
         yield _one("gitdeploy_incidents_open", "Incidents that are open.",
                    self._count("incidents", "state = 'open'"))  # fmt: skip
+        yield _one("gitdeploy_acts", "1 while this server may act, 0 while another might.", int(ctx.lead.may))
+        yield _by(
+            "gitdeploy_standby_lag_seconds", "How far behind a standby is.", "host", ctx.standbys.lags()
+        )
         yield _one("gitdeploy_webhooks", "Webhooks.", self._count("webhooks"))
         yield _one("gitdeploy_webhooks_failing", "Webhooks whose last delivery failed.",
                    self._count("webhooks", "failing_since IS NOT NULL"))  # fmt: skip

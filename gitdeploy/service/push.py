@@ -76,6 +76,7 @@ def check(ctx: Context, push: Push, updates: tuple[Update, ...]) -> None:
 
 def _check(ctx: Context, push: Push, updates: tuple[Update, ...]) -> None:
     push.actor.need(Role.DEVELOPER, push.site.name, "push to it", SOMEWHERE)
+    ctx.lead.need()
     push_options.parse(push.options)
     if not all(push.repository.has_history_of(commit) for commit in push.shallow):
         raise Refused(

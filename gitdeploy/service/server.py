@@ -20,6 +20,7 @@ from gitdeploy.store.elsewhere import elsewhere
 _Section = TypeVar("_Section")
 _SHORTEST = 60
 """Seconds between two backups."""
+_LEASE = (2, 600)  # seconds
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,25 @@ class BackupSettings:
 
 
 @dataclass(frozen=True)
+class StandbySettings:
+    """`to`: a folder, or `s3://bucket/prefix`, that this server and its standbys reach; none without it. `lease`: after
+    how long without an answer from there the server stops acting, such as `"20s"`. The others are as in `[backup]`.
+    """
+
+    to: str = ""
+    lease: str = "20s"
+    password: str = field(default="", repr=False)
+    endpoint: str = ""
+    region: str = ""
+    access_key: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
+
+    @property
+    def seconds(self) -> int:
+        return units.parse_duration(self.lease)
+
+
+@dataclass(frozen=True)
 class WebhookSettings:
     """`allow_private`: networks such as `10.1.0.0/16` that webhooks may be sent into, though they are not public."""
 
@@ -110,6 +130,7 @@ class Server:
     databases: Mapping[str, str] = field(default_factory=dict, repr=False)
     snapshots: SnapshotSettings = SnapshotSettings()
     backup: BackupSettings = BackupSettings()
+    standby: StandbySettings = StandbySettings()
     webhooks: WebhookSettings = WebhookSettings()
     mail: MailSettings = MailSettings()
     log: LogSettings = LogSettings()
@@ -144,6 +165,8 @@ class Server:
             said["snapshots"] = _snapshots(path, said["snapshots"])
         if "backup" in said:
             said["backup"] = _backup(path, said["backup"])
+        if "standby" in said:
+            said["standby"] = _standby(path, said["standby"], said.get("backup", BackupSettings()).to)
         if "webhooks" in said:
             said["webhooks"] = _webhooks(path, said["webhooks"])
         if "mail" in said:
@@ -186,7 +209,21 @@ def _backup(path: Path, said: object) -> BackupSettings:
     return found
 
 
-def _check_place(path: Path, place: str, said: SnapshotSettings | BackupSettings) -> None:
+def _standby(path: Path, said: object, backups: str) -> StandbySettings:
+    found = _section(path, "standby", StandbySettings, said)
+    _check_place(path, found.to, found)
+    try:
+        wrong = not _LEASE[0] <= found.seconds <= _LEASE[1]
+    except Invalid as error:
+        raise Invalid(f"{path.name}: lease of [standby]: {error.message}", error.hint) from None
+    if wrong:
+        raise Invalid(f"{path.name}: lease of [standby] is not between 2s and 10m.", 'Such as: lease = "20s"')
+    if found.to and found.to.rstrip("/") == backups.rstrip("/"):
+        raise Invalid(f"{path.name}: [standby] and [backup] need a place each.", "Name another folder in it.")
+    return found
+
+
+def _check_place(path: Path, place: str, said: SnapshotSettings | BackupSettings | StandbySettings) -> None:
     if bool(said.access_key) != bool(said.secret_key):
         raise Invalid(f"{path.name}: access_key and secret_key belong together.", "Give both, or neither.")
     if place:

@@ -136,6 +136,7 @@ def refuse_if_restoring(ctx: Context, env: Environment) -> None:
 
 def _refuse_if_stopped(ctx: Context, plan: Plan) -> None:
     """Asked in the lane: what was true when the push began may be no longer."""
+    ctx.lead.need()
     if ctx.ledger.environments.get(plan.env.site, plan.env.name) is None:
         raise Busy(f"{plan.env.name} of {plan.env.site} was removed meanwhile.", "Push its branch again.")
     if plan.kind != "rollback":

@@ -19,6 +19,7 @@ def admit(ctx: Context, actor: Actor, name: str, service: str) -> Repository:
     site = SiteName.parse(name)
     exists = ctx.ledger.sites.get(site) is not None
     if not exists and service == PUSH:
+        ctx.lead.need()
         sites.create(ctx, actor, site)
     elif not exists or actor.role(site) is None:
         raise NotFound(f"There is no site {name!r}.", f"Create it with: gitdeploy site create {name}")

@@ -101,11 +101,18 @@ class BackupPlace:
         """Remove all backups but the newest `keep`, then the objects that none of those needs. Killed in between, the
         next time that one goes finishes it.
         """
-        ids = self.ids()
-        if len(ids) <= keep:
-            return
-        self._place.remove(_list(id) for id in ids[:-keep])
-        named = {self.object(one.digest) for id in ids[-keep:] for one in self.read(id).files}
+        if self.forget(keep):
+            self.collect()
+
+    def forget(self, keep: int) -> bool:
+        """Remove all backups but the newest `keep`, and not their objects; whether there were any."""
+        old = self.ids()[:-keep]
+        self._place.remove(_list(id) for id in old)
+        return bool(old)
+
+    def collect(self) -> None:
+        """Remove the objects that no backup needs."""
+        named = {self.object(one.digest) for id in self.ids() for one in self.read(id).files}
         self._place.remove(_key(name) for name in self.stored() - named)
 
     def _salt(self, password: str, *, new: bool) -> str:

@@ -72,6 +72,7 @@ class _Folder:
             yield from pieces(self._folder / key)
 
     def keys(self, above: str) -> Iterator[str]:
+        self._need()
         for folder, _, names in os.walk(self._folder / above):
             for name in names:
                 if not name.startswith("."):
@@ -85,11 +86,15 @@ class _Folder:
             for key in keys:
                 (self._folder / key).unlink(missing_ok=True)
 
+    def _need(self) -> None:
+        """A disk that is not mounted is no empty one."""
+        if not self._folder.is_dir():
+            raise Failed(f"There is no folder {self.name}.", "Mount it, or make it.")
+
     @contextlib.contextmanager
     def _beside(self, key: str) -> Iterator[Path]:
         """Where to write what will be `key`."""
-        if not self._folder.is_dir():  # a disk that is not mounted is no empty one
-            raise Failed(f"There is no folder {self.name}.", "Mount it, or make it.")
+        self._need()
         path = self._folder / key
         durable.make_folder(path.parent, mode=0o700)
         temp = path.with_name(f".{path.name}.part")

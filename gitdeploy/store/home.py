@@ -16,6 +16,16 @@ class Home:
         return self.root / "ledger.db"
 
     @property
+    def term(self) -> Path:
+        """The claim with which this server acts, where it has standbys; in no backup, for it is this machine's."""
+        return self.root / "term"
+
+    @property
+    def standby(self) -> Path:
+        """`standby/state.json`: this home follows another server, and nothing is served from it."""
+        return self.root / "standby"
+
+    @property
     def repos(self) -> Path:
         """`repos/<site>.git`: bare repositories."""
         return self.root / "repos"

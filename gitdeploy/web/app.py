@@ -38,6 +38,7 @@ def application(ctx: Context, sessions: Sessions, first_run: FirstRun) -> FastAP
     app = FastAPI(title="gitdeploy", version=gitdeploy.__version__, docs_url=None, redoc_url=None)
     schema.describe(app)
     app.add_middleware(Idempotent, ctx=ctx)
+    app.add_middleware(Acting, ctx=ctx)
     app.add_middleware(Bounded)
     app.add_middleware(Guarded)
     app.add_middleware(Traced)
@@ -82,6 +83,27 @@ class Bounded:
 
         is_git = scope["type"] == "http" and ".git/" in scope["path"]
         await self._app(scope, receive if is_git else counted, send)
+
+
+class Acting:
+    """Nothing is changed by a server that another may have replaced. A push is refused by its hook, which says why."""
+
+    def __init__(self, app: ASGIApp, ctx: Context) -> None:
+        self._app = app
+        self._ctx = ctx
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (
+            scope["type"] == "http"
+            and scope["method"] not in ("GET", "HEAD")
+            and ".git/" not in scope["path"]
+        ):
+            try:
+                self._ctx.lead.need()
+            except GitdeployError as error:
+                await _refusal(Request(scope), error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class Traced:

@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import uvicorn
@@ -28,7 +28,7 @@ from gitdeploy.errors import Failed, Invalid
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.edge import driver
 from gitdeploy.runtime.edge.tls import Tls
-from gitdeploy.service import access, bring_back, maintenance, reconcile, trace
+from gitdeploy.service import access, bring_back, follow, maintenance, reconcile, trace
 from gitdeploy.service.context import Context
 from gitdeploy.service.queue import BuildQueue
 from gitdeploy.service.server import Server
@@ -41,6 +41,7 @@ from gitdeploy.web.app import Local, application
 from gitdeploy.web.console import ConsoleDoor
 from gitdeploy.web.first_run import FirstRun
 from gitdeploy.web.hooks import HookDoor
+from gitdeploy.web.leading import leading
 from gitdeploy.web.sessions import Sessions, local
 from gitdeploy.web.unix import listen
 
@@ -72,12 +73,20 @@ def serve(wish: Wish, ready: Callable[[str, str, str], None]) -> None:
 
     Raises Busy when another process owns the home.
     """
+    while (again := _serve(wish, ready)) is not None:
+        wish = again
+
+
+def _serve(wish: Wish, ready: Callable[[str, str, str], None]) -> Wish | None:
+    """Until it is to end; what is to be served next when it is to begin anew."""
     if repositories.git_version() < repositories.OLDEST_GIT:
         raise Failed("This git is too old: gitdeploy needs git 2.29 or newer.", "Install a newer git.")
     bring_back.refuse_half(Home(wish.home.resolve()))
-    with opened(wish.home) as ctx:
+    follow.refuse(Home(wish.home.resolve()))
+    with opened(wish.home) as ctx, leading(ctx) as lead:
         trace.write_logs(ctx.server.log.format)
-        reconcile.at_start(ctx)
+        if ctx.lead.settled:
+            reconcile.at_start(ctx)
         install_hooks(ctx)
         access.write_authorized_keys(ctx)
         tls = Tls(wish.edge_tls, **asdict(ctx.server.tls)) if wish.edge_tls else None
@@ -94,13 +103,15 @@ def serve(wish: Wish, ready: Callable[[str, str, str], None]) -> None:
         hooks.open()
         consoles = ConsoleDoor(ctx, sessions, ctx.home.run / "console.sock")
         consoles.open()
-        reconcile.moved_apps(ctx)
-        reconcile.pending_pushes(ctx)
+        if ctx.lead.settled:
+            reconcile.moved_apps(ctx)
+            reconcile.pending_pushes(ctx)
         first_run = FirstRun(ctx)
 
         def told() -> None:
             own = f"http://{ctx.listen}/"
             ready(own, ctx.url("<site>"), f"{own}setup?code={first_run.code}" if first_run.code else "")
+            lead.opened.set()
 
         ending = threading.Event()
         keeper = threading.Thread(
@@ -116,6 +127,7 @@ def serve(wish: Wish, ready: Callable[[str, str, str], None]) -> None:
             hooks.close()
             consoles.close()
             keeper.join()
+        return replace(wish, listen=ctx.listen) if lead.again.is_set() else None
 
 
 def install_hooks(ctx: Context) -> None:

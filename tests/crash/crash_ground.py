@@ -10,10 +10,12 @@ import signal
 import socket
 import sqlite3
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support import Project, Server, eventually
 
 LAUNCHER = (sys.executable, str(Path(__file__).with_name("crash_launcher.py")))
@@ -84,6 +86,37 @@ class Mortal(Server):
         git.folder = self.repository
         lines = git.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
         return dict(line.split(" ") for line in lines)
+
+
+def mortal(request: pytest.FixtureRequest) -> Mortal:
+    """The fixture `server`: it can be made to die. Its addresses stay the same however often it is started. Which edge
+    serves it may be said by indirect parametrizing.
+    """
+    one = Mortal(getattr(request, "param", "embedded"))
+    request.addfinalizer(one.destroy)
+    one.start()
+    return one
+
+
+def two_releases(server: Mortal, tmp_path: Path) -> Project:
+    """The fixture `project`: with two releases of production behind it."""
+    server.cli("site", "create", SITE)
+    one = Project(tmp_path / "project", server)
+    one.git("remote", "add", "managed", server.remote(SITE, "maya", "maintainer"))
+    for page in ("one", "two"):
+        one.commit(page, index_html=page)
+        assert one.push("main").ok
+    return one
+
+
+def passing_releases(server: Mortal, tmp_path: Path) -> Iterator[Project]:
+    """The same on a server that others use after it: it runs in the end, and its sites are removed."""
+    yield two_releases(server, tmp_path)
+    (server.home / "run/fault").unlink(missing_ok=True)
+    if server.process is None or server.process.poll() is not None:
+        server.start()
+    for site in server.facts("site", "list"):
+        server.cli("site", "remove", site["name"], "--yes")
 
 
 def free_addresses(count: int) -> list[str]:

@@ -8,7 +8,6 @@ import itertools
 import re
 import subprocess
 
-import databases
 import pytest
 from crash_ground import Mortal, assert_chain
 from guest_book import Book, live_book
@@ -20,12 +19,6 @@ SHORT = (
     ("RefTransaction.commit", 1),
     ("ledger commit in _close", 1),
 )
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    with databases.postgres() as url:
-        yield url
 
 
 @pytest.fixture

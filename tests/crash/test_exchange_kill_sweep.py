@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import databases
 import pytest
 from crash_ground import Mortal
 from eras import Eras, Visitors
@@ -17,12 +16,11 @@ OLD, NEW = "one second second", "one first first"
 
 
 @pytest.fixture
-def machine(request):
-    with databases.postgres() as postgres:
-        one = Mortal(settings=f'[databases]\npostgres = "{postgres}"\n')
-        one.start()
-        yield one
-        one.destroy()
+def machine(postgres):
+    one = Mortal(settings=f'[databases]\npostgres = "{postgres}"\n')
+    one.start()
+    yield one
+    one.destroy()
 
 
 @pytest.mark.parametrize("at", [SHORT, pytest.param((), marks=pytest.mark.soak)], ids=["short", "all"])

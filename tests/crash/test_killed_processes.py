@@ -7,9 +7,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from crash_ground import SITE, assert_agreed, assert_settled, kill, processes, truth
+from crash_ground import SITE, assert_agreed, assert_settled, kill, mortal, passing_releases, processes, truth
 from held import Going, Held
 from support import eventually
+
+server = pytest.fixture(scope="module")(mortal)
+project = pytest.fixture(passing_releases)
 
 HOST = f"feature--{SITE}"
 

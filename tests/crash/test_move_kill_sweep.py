@@ -4,7 +4,6 @@ what visitors wrote is there, the snapshot is proven, and nothing that was prepa
 
 from __future__ import annotations
 
-import databases
 import pytest
 from content_shop import ENGINES, Shop, live_shop
 from crash_ground import Mortal, assert_chain
@@ -18,18 +17,6 @@ SHORT = (
     ("content_files._name", 2),
     ("ledger commit in settle", 1),
 )
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    with databases.postgres() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def mariadb():
-    with databases.mariadb() as url:
-        yield url
 
 
 @pytest.fixture

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 
 import pytest
-from crash_ground import SITE, assert_agreed, assert_settled
+from crash_ground import SITE, assert_agreed, assert_settled, mortal, passing_releases
 from support import GITDEPLOY
+
+server = pytest.fixture(scope="module")(mortal)
+project = pytest.fixture(passing_releases)
 
 
 def refused(server) -> str:
@@ -118,6 +122,7 @@ def test_a_repository_that_no_site_has_is_not_taken_for_a_new_one(server, projec
     assert "repository of a site that is no longer there" in refused.stderr
     server.kill_daemon()
     assert project.git("--git-dir", str(stranger), "for-each-ref") == before
+    shutil.rmtree(stranger)
 
 
 def test_a_removed_site_does_not_come_back_under_its_name(server, project):

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import databases
 import psycopg
 import pymysql
 import pytest
@@ -60,18 +59,6 @@ class Place:
         else:
             with psycopg.connect(url, autocommit=True) as one:
                 yield lambda line: list(cursor) if (cursor := one.execute(line)).description else []
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    with databases.postgres() as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def mariadb() -> Iterator[str]:
-    with databases.mariadb() as url:
-        yield url
 
 
 ENGINES = {"sqlite": Sqlite, "postgres": Postgres, "mariadb": MariaDb}

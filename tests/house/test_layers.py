@@ -106,6 +106,8 @@ def test_the_command_line_reaches_the_server_only_through_its_front():
             allowed = (
                 "gitdeploy.web.serve",
                 "gitdeploy.web.offline",
+                "gitdeploy.web.standby",
+                "gitdeploy.web.upgrade",
                 "gitdeploy.web.dev",
                 "gitdeploy.git.backend",
             )

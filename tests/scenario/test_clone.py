@@ -11,7 +11,6 @@ import threading
 import urllib.parse
 from pathlib import Path
 
-import databases
 import psycopg
 import pymysql
 import pytest
@@ -19,18 +18,6 @@ from content_shop import ENGINES, FILES, SERIALISED, SETTINGS, Shop, live_shop
 from support import Server, eventually
 
 from gitdeploy.data.engine import MARKS
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    with databases.postgres() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def mariadb():
-    with databases.mariadb() as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -4,22 +4,9 @@ from __future__ import annotations
 
 import re
 
-import databases
 import pytest
 from guest_book import Book, live_book
 from support import Server, eventually
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    with databases.postgres() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def mariadb():
-    with databases.mariadb() as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

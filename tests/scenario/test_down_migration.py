@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import threading
 
-import databases
 import pytest
 from django_shop import ANY_DATABASE, DJANGO, DOWN, NOTED, TITLES
 from guest_book import live_book
@@ -17,12 +16,11 @@ from support import GIT_ENV, eventually
 
 
 @pytest.fixture(scope="module")
-def shared(request):
-    with databases.postgres() as url:
-        one = Shared(settings=f'[databases]\npostgres = "{url}"\n')
-        request.addfinalizer(one.destroy)
-        one.start()
-        yield one
+def shared(request, postgres):
+    one = Shared(settings=f'[databases]\npostgres = "{postgres}"\n')
+    request.addfinalizer(one.destroy)
+    one.start()
+    return one
 
 
 @pytest.fixture(scope="module")

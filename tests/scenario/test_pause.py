@@ -7,27 +7,21 @@ import re
 from functools import partial
 from urllib.parse import urlsplit
 
-import databases
 import pytest
 from eras import Bench, Eras, Visitors, transactions, waited
 from support import Server, eventually
 
 
 @pytest.fixture(scope="module")
-def machines():
+def machines(postgres, mariadb):
     """Servers by their edge, each with PostgreSQL and MariaDB to make databases in; made when they are asked for."""
     made: dict[str, Server] = {}
     with contextlib.ExitStack() as opened:
-        settings = []
+        settings = f'[databases]\npostgres = "{postgres}"\nmariadb = "{mariadb}"\n'
 
         def machine(edge: str) -> Server:
-            if not settings:
-                postgres, mariadb = (
-                    opened.enter_context(one()) for one in (databases.postgres, databases.mariadb)
-                )
-                settings.append(f'[databases]\npostgres = "{postgres}"\nmariadb = "{mariadb}"\n')
             if edge not in made:
-                made[edge] = Server(edge_driver=edge, settings=settings[0])
+                made[edge] = Server(edge_driver=edge, settings=settings)
                 opened.callback(made[edge].destroy)
                 made[edge].start()
             return made[edge]

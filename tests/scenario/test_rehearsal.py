@@ -15,18 +15,6 @@ DEMANDING = '[production]\nrehearse = ["migration", "restore"]\n'
 
 
 @pytest.fixture(scope="module")
-def postgres():
-    with databases.postgres() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def mariadb():
-    with databases.mariadb() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
 def machine(postgres, mariadb):
     server = Server(settings=f'[databases]\npostgres = "{postgres}"\nmariadb = "{mariadb}"\n')
     server.start()

@@ -5,8 +5,10 @@ import os
 import buckets
 import pytest
 
+from gitdeploy.domain.term import Claim
 from gitdeploy.errors import Failed, Invalid, NotFound
 from gitdeploy.store.elsewhere import elsewhere
+from gitdeploy.store.terms import Terms
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,21 @@ def test_what_was_put_is_there_whole_until_it_is_removed(place, tmp_path):
     assert (place.has("blobs/ab/abcd"), place.has("blobs/cd/cdef")) == (False, True)
     with pytest.raises(NotFound):
         list(place.get("blobs/ab/abcd"))
+
+
+def test_the_greatest_claim_counts(place):
+    terms = Terms(place)
+    first, low, high = (
+        Claim(number, f"srv_{letter * 26}", letter, 2.5)
+        for number, letter in ((9, "Z"), (10, "A"), (10, "B"))
+    )
+    for one in (high, first, low):
+        terms.write(one)
+    assert terms.claims() == [first, low, high] and terms.read(low).host == "A" and terms.read(low).wait > 2.5
+    terms.follows("srv_x", "vm2", "00000010-shp_1")
+    assert terms.followers() == {"srv_x": ("vm2", "00000010-shp_1")}
+    terms.forget("srv_x")
+    assert terms.followers() == {}
 
 
 def test_a_disk_that_is_not_mounted_is_not_taken_for_an_empty_one(tmp_path):

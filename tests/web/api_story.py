@@ -148,6 +148,7 @@ class Story:
         ask("GET /v1/sites/{site}/live", site="shop")
         ask("POST /v1/sites/{site}/verify", site="shop")
         ask("GET /v1/sites/{site}/processes", site="shop")
+        ask("GET /v1/sites/{site}/export/kubernetes", site="shop", image="registry.example.org/shop:r1")
         ask("POST /v1/sites/{site}/scale", {"counts": {"web": 1}}, site="shop")
         ask("POST /v1/sites/{site}/run", {"command": "echo hello"}, site="shop")
         ask("GET /v1/sites/{site}/logs", site="shop")

@@ -108,8 +108,17 @@ class Ledger:
 
     def copy(self, path: Path) -> None:
         """Write all of it as it is at this instant into a new file, while others go on."""
-        with self._said(), contextlib.closing(sqlite3.connect(self._path, timeout=10)) as reader:
-            reader.execute("VACUUM INTO ?", (str(path),))
+        with self._said():
+            _copy(self._path, path)
+
+    @staticmethod
+    def copy_of(ledger: Path, path: Path) -> None:
+        """The same of a ledger that is not opened here: its tables may be those of another version. Raises Failed."""
+        path.unlink(missing_ok=True)
+        try:
+            _copy(ledger, path)
+        except sqlite3.Error as error:
+            raise _refusal(error, ledger) or Failed(f"The ledger cannot be copied: {error}.") from error
 
     def check(self) -> str:
         """SQLite's own verdict: "ok" or the first problem."""
@@ -128,6 +137,11 @@ class Ledger:
             if (refusal := _refusal(error, self._path)) is None:
                 raise
             raise refusal from error
+
+
+def _copy(ledger: Path, path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(ledger, timeout=10)) as reader:
+        reader.execute("VACUUM INTO ?", (str(path),))
 
 
 def _refusal(error: sqlite3.Error, path: Path) -> Failed | None:
