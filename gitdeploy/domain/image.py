@@ -24,6 +24,17 @@ MOST_LAYERS = 30
 WHITEOUT = b".wh."
 """What the name of a removed file begins with in a layer, by the OCI's specification."""
 
+HOME = "/site"
+"""Where an image of a site of files has a home with one environment, for our own edge."""
+ENVIRONMENT = "sites/site/env"
+FOLDER = "/app"
+"""Where an image of an app has its files."""
+PORT = 8080
+EDGE = (
+    "python3", "-m", "gitdeploy.runtime.edge", "--home", HOME, "--only", ENVIRONMENT, "--listen", f"0.0.0.0:{PORT}",
+)  # fmt: skip
+"""What serves an image of a site of files; its own command."""
+
 _HEADER = 1024  # bytes that a name costs in a tar, whatever its file holds
 
 
@@ -70,7 +81,8 @@ class Image:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        return tuple(Layer(**one) for one in json.loads(self.chain))
+        said = json.loads(self.chain)
+        return tuple(Layer(**{**one, "artifact": Digest(one["artifact"])}) for one in said)
 
 
 def chain_text(layers: Sequence[Layer]) -> str:

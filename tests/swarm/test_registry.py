@@ -21,7 +21,7 @@ from gitdeploy.domain import oci
 from gitdeploy.domain.oci import Reference
 from gitdeploy.errors import Failed, Invalid, NotFound, NotProven, Refused
 from gitdeploy.runtime.swarm.registry import Registry
-from gitdeploy.service.image import read_base
+from gitdeploy.service.image_push import read_base
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from gitdeploy.errors import Invalid, NotFound, NotProven
 from gitdeploy.runtime.swarm.registry import Registry
 from gitdeploy.store.signing import Keys
 
-_AGAIN = "Deploy the release again, which pushes its image anew."
+_AGAIN = "Find out who wrote to the registry; delete the image there and deploy again: it is pushed anew."
 
 
 def attach(registry: Registry, keys: Keys, image: Image, envelope: bytes, said: ImageStatement) -> int:
@@ -102,10 +102,8 @@ def _check(registry: Registry, keys: Keys, name: str, digest: str, image: Image,
 
 
 def _carried(registry: Registry, name: str, digest: str) -> list[Descriptor]:
-    """The provenance that is attached to an image, newest last."""
-    listed = registry.referrers(name, digest)
-    if not listed:
-        listed = _listed(registry, name, digest)
+    """The provenance that is attached to an image."""
+    listed = registry.referrers(name, digest) or _listed(registry, name, digest)
     return [one for one in listed if one.get("artifactType") == oci.PROVENANCE]
 
 
@@ -114,7 +112,8 @@ def _listed(registry: Registry, name: str, digest: str) -> list[Descriptor]:
     if found is None:
         return []
     try:
-        return [dict(one) for one in found.document["manifests"]]
+        listed = [dict(one) for one in found.document["manifests"]]
+        return [one for one in listed if registry.has_manifest(name, one["digest"])]
     except (ValueError, LookupError, TypeError) as error:
         raise NotProven(f"What the image {digest[:19]} carries cannot be read.", _AGAIN) from error
 
