@@ -95,13 +95,11 @@ class _Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            self._tar.close()
-            self._inner.close()
-        except OSError as full:
-            error = error or full
-        finally:
-            self._outer.close()
+        for close in (self._tar.close, self._inner.close, self._outer.close):
+            try:
+                close()
+            except OSError as full:
+                error = error or full
         if isinstance(error, OSError):
             raise durable.said(error, self._path) from error
 

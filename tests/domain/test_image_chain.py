@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitdeploy.domain.digest import Digest
@@ -81,6 +81,7 @@ class History:
         return {path: one for path, one in tree.items() if one != "folder"}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 @given(st.lists(trees(), min_size=1, max_size=12))
 def test_the_layers_hold_exactly_the_last_tree_whatever_was_there_before(history: list[Manifest]) -> None:
     site = History()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from store_kit import blob, file, flip, link, publish
 
-from gitdeploy.errors import NotProven
+from gitdeploy.errors import Failed, NotProven
 from gitdeploy.store.artifacts import Store
 from gitdeploy.store.home import Home
 from gitdeploy.store.layer import Text, pack_texts
@@ -90,6 +90,15 @@ def test_a_damaged_file_is_not_packed(store: Store, home: Home, tmp_path: Path) 
         blob(home, published.manifest, "css/a.css").unlink()
         with pytest.raises(NotProven, match=r"css/a\.css"):
             store.pack(None, published.manifest.root, b"app", tmp_path / "other")
+
+
+def test_a_full_disk_is_said(store: Store, small_disk: Path) -> None:
+    with publish(store, {str(one): os.urandom(500_000) for one in range(8)}) as published:
+        with pytest.raises(Failed, match="disk is full"):
+            store.pack(None, published.manifest.root, b"app", small_disk / "layer")
+        (small_disk / "layer").unlink()
+        with pytest.raises(Failed, match="disk is full"):
+            pack_texts({b"a": Text(os.urandom(2_097_000))}, small_disk / "layer")
 
 
 def test_small_files_of_ours_come_with_their_folders(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
+import http.server
 import json
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -270,6 +273,65 @@ def test_images_go_when_nobody_may_want_their_artifact_any_more(app: Sites, reg:
 
     site_verbs.remove(app.ctx, local_admin("root"), app.site, confirmed=True)
     assert {there(one) for one in names} == {(404, 404)}
+
+
+class _WithList(http.server.BaseHTTPRequestHandler):
+    """Before a real registry, for the one thing that it does not do: it lists what refers to a manifest."""
+
+    protocol_version = "HTTP/1.1"
+    real: Registry
+    subjects: dict[str, list[dict[str, object]]] = {}
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        *_, kind, what = self.path.split("/")
+        if kind == "referrers":
+            found = oci.index(self.subjects.get(what, []))
+            self._answer(200, {"Content-Type": oci.INDEX}, found)
+            return
+        real = http.client.HTTPConnection(self.real.address, timeout=60)
+        real.request(self.command, self.path, body, dict(self.headers))
+        answer = real.getresponse()
+        headers = dict(answer.getheaders())
+        if self.command == "PUT" and kind == "manifests" and "subject" in (said := json.loads(body)):
+            subject = said["subject"]["digest"]
+            entry = oci.descriptor(oci.MANIFEST, body, artifactType=said["artifactType"])
+            self.subjects.setdefault(subject, []).append(entry)
+            headers["OCI-Subject"] = subject
+        self._answer(answer.status, headers, answer.read())
+        real.close()
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on
+
+    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_registry_that_lists_referrers_needs_no_tag(reg: Registry, tmp_path: Path) -> None:
+    _WithList.real = reg
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _WithList) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        own = f"127.0.0.1:{server.server_port}"
+        base = push_image(reg, "small/base").replace(reg.address, own)
+        with sites(tmp_path / "home", registry=f"{own}/listed", insecure=True, base=base) as one:
+            found = one.push({"a": "b"})
+
+            image.verify(one.ctx, found)
+            path = f"/v2/{Reference.parse(found.reference).name}/manifests"
+            assert reg.ask("HEAD", f"{path}/{oci.referrers_tag(found.digest)}")[0] == 404
+            carried = str(_WithList.subjects[found.digest][0]["digest"])
+            site_verbs.remove(one.ctx, local_admin("root"), one.site, confirmed=True)
+            assert reg.ask("GET", f"{path}/{carried}", Accept=oci.MANIFEST)[0] == 404
+            assert reg.ask("GET", f"{path}/{found.digest}", Accept=oci.MANIFEST)[0] == 404
+        server.shutdown()
 
 
 @pytest.fixture
