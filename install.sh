@@ -180,7 +180,8 @@ run_tests() {
     need_git
     packages=$(missing caddy:caddy bwrap:bubblewrap sshd:openssh-server ssh:openssh-client hugo:hugo mkdocs:mkdocs \
         jekyll:jekyll wrk:wrk curl:curl npm:nodejs\ npm pg_ctlcluster:postgresql mariadbd:mariadb-server \
-        systemd-nspawn:systemd-container debootstrap:debootstrap chromium:chromium)
+        systemd-nspawn:systemd-container debootstrap:debootstrap chromium:chromium dockerd:docker.io \
+        docker-registry:docker-registry iptables:iptables busybox:busybox-static)
     if [ -n "$packages" ] && may_apt; then
         # shellcheck disable=SC2086  # a list of words
         apt_install $packages

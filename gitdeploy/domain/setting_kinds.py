@@ -13,6 +13,7 @@ from typing import Any
 
 from gitdeploy.domain import crontab, freeze, units
 from gitdeploy.domain.masking import MASKS
+from gitdeploy.domain.oci import Reference
 from gitdeploy.domain.rehearsal import VERBS
 from gitdeploy.errors import GitdeployError, Invalid
 
@@ -168,6 +169,11 @@ def _freezes(value: object) -> tuple[str, ...]:
     return said
 
 
+def _image(value: object) -> str:
+    Reference.parse(_text(value))
+    return _text(value)
+
+
 text = Kind("text", "should be a text", _text)
 flag = Kind("true or false", "should be true or false", _flag)
 duration = Kind(
@@ -221,6 +227,17 @@ statuses = Kind(
     "should be an HTTP status such as 200, or a list of them",
     _statuses,
     lambda value: toml(value[0] if len(value) == 1 else value),
+)
+driver = Kind("text", 'should be "local" or "swarm"', lambda value: _matching("local|swarm", value))
+image = Kind(
+    "image",
+    'should be the name of an image such as "python:3.12-slim"',
+    lambda value: value and _image(value),
+)
+constraints = names(
+    "list",
+    'should be a list of constraints on nodes such as ["node.labels.zone==a"]',
+    r"(node|engine)\.[A-Za-z0-9_.-]{1,100} ?(==|!=) ?[A-Za-z0-9_.:/-]{1,200}",
 )
 preview_data = Kind(
     "text",

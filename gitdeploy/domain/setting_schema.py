@@ -162,6 +162,16 @@ class Static:
 
 
 @dataclass(frozen=True)
+class Runtime:
+    about: ClassVar[str] = "Where releases run."
+    driver: str = key(kinds.driver, "local", '"local", on the server itself, or "swarm", by Docker Swarm.')
+    base: str = key(kinds.image, "", "Image that the files are put on; empty: the server's.")
+    placement: tuple[str, ...] = key(
+        kinds.constraints, [], 'Swarm constraints on nodes, such as "node.labels.zone==a".'
+    )
+
+
+@dataclass(frozen=True)
 class Policy:
     """The part of the settings that decides what a push to a branch means."""
 
@@ -203,6 +213,7 @@ class Settings:
     data: Data = Data()
     content: Content = Content()
     static: Static = Static()
+    runtime: Runtime = Runtime()
     cron: Mapping[str, str] = names(
         "Commands that run on a schedule (UTC) beside the live release; not in previews."
     )
@@ -231,5 +242,6 @@ class Settings:
             },
             "health": asdict(self.health) | {"expect": list(self.health.expect)},
             "processes": {name: asdict(self.processes[name]) for name in sorted(self.processes)},
+            "runtime": asdict(self.runtime) | {"placement": list(self.runtime.placement)},
             "static": asdict(self.static),
         }

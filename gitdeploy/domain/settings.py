@@ -25,6 +25,7 @@ from gitdeploy.domain.setting_schema import (
     Preview,
     Process,
     Production,
+    Runtime,
     Settings,
     Static,
 )
@@ -33,7 +34,7 @@ from gitdeploy.errors import Invalid
 
 __all__ = [
     "FILE", "Build", "Content", "Data", "Environment", "Health", "Policy", "Preview", "Process", "Production",
-    "Settings", "Static", "parse",
+    "Runtime", "Settings", "Static", "parse",
 ]  # fmt: skip
 
 FILE = "gitdeploy.toml"
@@ -79,6 +80,7 @@ class _Reader:
             data=self._section(Data(), ("data",)),
             content=self._content(),
             static=self._section(Static(), ("static",)),
+            runtime=self._section(Runtime(), ("runtime",)),
             cron=self._cron(),
         )
         self._check_together(settings)

@@ -38,7 +38,8 @@ class Context:
     when HTTPS is. `untold` are releases whose note could not be written yet; `settled` says by site id how its
     branches looked when all was well with them; `preparing` names by site, environment and number the data that is
     being prepared beside what is in use. `pushes` counts refs that were `accepted` and `refused` since the start.
-    `notes_locks` are by site, `proofs` are held by who proves the snapshot.
+    `notes_locks` are by site, `proofs` are held by who proves the snapshot, `image_locks` by
+    site id, held by who pushes or deletes an image of it.
     """
 
     home: Home
@@ -59,6 +60,8 @@ class Context:
     notes_locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
     pushes: Counter[str] = field(default_factory=Counter)
     proofs: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+
+    image_locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     def site(self, name: str) -> Site:
         found = self.ledger.sites.get(name)

@@ -20,8 +20,8 @@ from gitdeploy.domain.site import Site
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import DRAIN
 from gitdeploy.runtime.slots import Environment as Place
+from gitdeploy.service import image, snapshot_copy
 from gitdeploy.service import snapshot as snapshots
-from gitdeploy.service import snapshot_copy
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock
@@ -48,6 +48,8 @@ def collect(ctx: Context, teller: Teller, *, dry_run: bool = False) -> Collected
         _forget_permalinks(ctx, site)
         snapshots.let_go(ctx, site)
     ctx.store.release_trees(lambda: _served(ctx))
+    if gone := image.collect(ctx, lambda: _wanted(ctx), teller):
+        teller.detail(f"{gone} images deleted from the registry")
     freed = ctx.store.collect(lambda: kept(ctx))
     if snapshot_copy.is_due(ctx):
         snapshot_copy.sweep(ctx)
@@ -60,6 +62,13 @@ def collect(ctx: Context, teller: Teller, *, dry_run: bool = False) -> Collected
 
 
 def kept(ctx: Context) -> frozenset[Digest]:
+    """Those that somebody may still want, and those that their images are made of."""
+    found = _wanted(ctx)
+    found |= image.needed(ctx, found)
+    return frozenset(Digest.parse(one) for one in found if ctx.store.has(one))
+
+
+def _wanted(ctx: Context) -> set[str]:
     found: set[str] = set()
     for site in ctx.ledger.sites.where():
         keep = app_file.parse(site.policy or "").production.keep
@@ -74,7 +83,7 @@ def kept(ctx: Context) -> frozenset[Digest]:
         found.update(
             one.artifact for one in ctx.ledger.pictures.where(site=site.name) if one.candidate in found
         )
-    return frozenset(Digest.parse(one) for one in found if one and ctx.store.has(one))
+    return found - {""}
 
 
 def newest_builds(ctx: Context, site: Site) -> list[Build]:

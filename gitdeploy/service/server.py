@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from gitdeploy.data import url
 from gitdeploy.domain import units
 from gitdeploy.domain.database import SERVERS
+from gitdeploy.domain.oci import Reference
 from gitdeploy.errors import Invalid
 from gitdeploy.service.trace import FORMATS
 from gitdeploy.store.elsewhere import elsewhere
@@ -20,6 +22,8 @@ from gitdeploy.store.elsewhere import elsewhere
 _Section = TypeVar("_Section")
 _SHORTEST = 60
 """Seconds between two backups."""
+PASSWORD = "GITDEPLOY_REGISTRY_PASSWORD"
+"""The variable that may hold the password of `[swarm] user`."""
 _LEASE = (2, 600)  # seconds
 
 
@@ -116,6 +120,26 @@ class LogSettings:
 
 
 @dataclass(frozen=True)
+class SwarmSettings:
+    """Where sites with `driver = "swarm"` run. `engine`: a manager's. `registry`: where their images go, such as
+    `registry.example.org/team`; `insecure`: without TLS; `password` may come from GITDEPLOY_REGISTRY_PASSWORD.
+    `network` is the one that their services share. Images: `base` is what the files of apps are put on, `files`, with
+    gitdeploy installed, those of other sites, and `edge`, a Caddy, is what listens on `port` of every node.
+    """
+
+    engine: str = "unix:///var/run/docker.sock"
+    registry: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+    insecure: bool = False
+    network: str = "gitdeploy"
+    base: str = ""
+    files: str = ""
+    edge: str = "caddy:2"
+    port: int = 80
+
+
+@dataclass(frozen=True)
 class Server:
     """`domain`: sites are served as `<site>.<domain>`. `builders`: builds at once. `max_push`: bytes of one pack.
     `min_free`: the share of the disk, in percent, below which pushes are refused. `databases`: by engine the URL of a
@@ -134,6 +158,7 @@ class Server:
     webhooks: WebhookSettings = WebhookSettings()
     mail: MailSettings = MailSettings()
     log: LogSettings = LogSettings()
+    swarm: SwarmSettings = SwarmSettings()
 
     @classmethod
     def load(cls, path: Path) -> Server:
@@ -173,6 +198,8 @@ class Server:
             said["mail"] = _mail(path, said["mail"])
         if "log" in said:
             said["log"] = _log(path, said["log"])
+        if "swarm" in said:
+            said["swarm"] = _swarm(path, said["swarm"])
         return cls(**said)
 
 
@@ -258,6 +285,32 @@ def _log(path: Path, said: object) -> LogSettings:
     found = _section(path, "log", LogSettings, said)
     if found.format not in FORMATS:
         raise Invalid(f"{path.name}: format of [log] cannot be {found.format!r}.", "Say text or json.")
+    return found
+
+
+def _swarm(path: Path, said: object) -> SwarmSettings:
+    found = _section(path, "swarm", SwarmSettings, said)
+    found = replace(found, password=found.password or os.environ.get(PASSWORD, ""))
+    for name in ("base", "files", "edge", "registry"):
+        try:
+            image = getattr(found, name)
+            if name == "registry":
+                image = image and f"{image}/site"
+            named = Reference.parse(image) if image else None
+        except Invalid as error:
+            raise Invalid(f"{path.name}: {name} of [swarm]: {error.message}", error.hint) from None
+        if name == "registry" and named is not None and f"{named.host}/{named.name}" != image:
+            raise Invalid(
+                f"{path.name}: registry of [swarm] should begin with an address.",
+                "Such as registry.example.org/team, or 10.0.0.1:5000.",
+            )
+    if bool(found.user) != bool(found.password):
+        raise Invalid(
+            f"{path.name}: user and password of [swarm] belong together.",
+            f"Give both, or neither. The password may be in {PASSWORD} instead.",
+        )
+    if not 0 < found.port < 65536:
+        raise Invalid(f"{path.name}: port of [swarm] cannot be {found.port}.", "Say 1 to 65535.")
     return found
 
 

@@ -15,7 +15,7 @@ from gitdeploy.errors import Busy, Refused
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import database, slot
+from gitdeploy.service import database, image, slot
 from gitdeploy.service import domain as domains
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
@@ -99,6 +99,7 @@ def remove(ctx: Context, actor: Actor, site: Site, *, confirmed: bool) -> None:
         for one in ctx.ledger.environments.where(site=site.name):
             slot.end(ctx, one)
             database.remove(ctx, site.name, one.name)
+        image.forget(ctx, site)
         with ctx.ledger.atomic():
             ctx.ledger.sites.remove(site)
             ctx.ledger.execute("DELETE FROM grants WHERE site = ?", (site.name,))

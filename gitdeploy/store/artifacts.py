@@ -13,15 +13,17 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
 
 from gitdeploy.domain.digest import Digest
-from gitdeploy.domain.manifest import NO_LINKS, Links, Manifest
+from gitdeploy.domain.image import changes
+from gitdeploy.domain.manifest import EMPTY, NO_LINKS, Links, Manifest
 from gitdeploy.domain.statement import Statement
 from gitdeploy.domain.tree_path import TreePath
-from gitdeploy.store import layout
+from gitdeploy.store import layer, layout
 from gitdeploy.store.batch import Incoming
 from gitdeploy.store.blobs import Blobs
 from gitdeploy.store.collect import Collection
 from gitdeploy.store.holds import Hold, Holds
 from gitdeploy.store.home import Home
+from gitdeploy.store.layer import Packed
 from gitdeploy.store.manifests import Manifests
 from gitdeploy.store.proof import Proof, Verified
 from gitdeploy.store.publish import NewFile, Published, Publisher
@@ -112,6 +114,17 @@ class Store:
         for root in self._manifests.all():
             for build_id in self._proof.envelopes(root):
                 yield root, build_id
+
+    def envelope(self, artifact: Digest, build_id: str) -> bytes:
+        """What was signed about a build, with its signatures. Raises NotProven."""
+        return self._proof.envelope(artifact, build_id)
+
+    def pack(self, old: Digest | None, new: Digest, above: TreePath, path: Path) -> Packed:
+        """Write a new file: a layer of an image that leads from the tree `old` (None: from nothing) to `new`, below the
+        folder `above`. Raises NotFound, NotProven naming the file, Failed when the disk is full.
+        """
+        found = changes(self.load(old) if old else EMPTY, self.load(new))
+        return layer.pack(self._blobs, found, above, path)
 
     def stated(self, artifact: Digest, build_id: str) -> Statement:
         """What was signed, the signature checked and nothing else. Raises NotProven."""

@@ -104,14 +104,9 @@ class Proof:
 
     def stated(self, artifact: Digest, build_id: str) -> Statement:
         """What is signed about this build of the artifact. Raises NotProven."""
-        check_build_id(build_id)
+        envelope = self.envelope(artifact, build_id)
         try:
-            envelope = self._path(artifact, build_id).read_bytes()
             statement = Statement.parse(json.loads(self.keys.open(envelope, PAYLOAD_TYPE)))
-        except FileNotFoundError as error:
-            raise NotProven(
-                f"Nothing is signed for build {build_id} of {artifact.short}.", _REBUILD
-            ) from error
         except (Invalid, ValueError) as error:
             raise NotProven(
                 f"What is signed for build {build_id} is no provenance: {error}", _REBUILD
@@ -125,6 +120,16 @@ class Proof:
         if not statement.builder.startswith(BUILDERS):
             raise NotProven(f"Build {build_id} was made by {statement.builder[:80]!r}, not by us.", _REBUILD)
         return statement
+
+    def envelope(self, artifact: Digest, build_id: str) -> bytes:
+        """What is filed as signed about this build of the artifact, unread. Raises NotProven."""
+        check_build_id(build_id)
+        try:
+            return self._path(artifact, build_id).read_bytes()
+        except FileNotFoundError as error:
+            raise NotProven(
+                f"Nothing is signed for build {build_id} of {artifact.short}.", _REBUILD
+            ) from error
 
     def envelopes(self, artifact: Digest) -> list[str]:
         """The ids of the builds that something is signed for."""

@@ -270,7 +270,7 @@ def test_the_policy_says_what_a_branch_means() -> None:
 
 def test_the_record_says_every_value() -> None:
     record = parse(FULL).as_json()
-    assert set(record) == {"cron", "data", "health", "processes", "static"}
+    assert set(record) == {"cron", "data", "health", "processes", "runtime", "static"}
     assert record["processes"]["worker"] == {
         "command": "python w.py",
         "count": 2,

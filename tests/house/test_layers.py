@@ -47,6 +47,12 @@ ONLY_IN = {
     "click": {"cli"},
     "dulwich": {"git"},
     "watchfiles": {"web"},
+    "httpx": {
+        "runtime/swarm/registry.py",
+        "runtime/swarm/registry_login.py",
+        "service/sending.py",
+    },
+    "tarfile": {"store/layer.py"},
     "cryptography": {"store/signing.py", "store/vault.py", "store/certificates.py", "store/sealing.py"},
     "obstore": {"store/elsewhere.py"},
 }

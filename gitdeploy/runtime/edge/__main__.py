@@ -1,7 +1,8 @@
 """The embedded edge's process: `python -m gitdeploy.runtime.edge --home H [--listen 127.0.0.1:8480]`.
 
-It always listens on `run/edge.sock`, where Caddy hands it the sites with page rules. It works within the home
-and knows it only as ".", so socket paths stay short and a home may be moved under it.
+It always listens on `run/edge.sock`, where Caddy hands it the sites with page rules; not with `--only sites/SITE/ENV`,
+which serves that one environment to every host and needs nothing else of a home. It works within the home and knows it
+only as ".", so socket paths stay short and a home may be moved under it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import uvicorn
 
 from gitdeploy.runtime.edge import app as edge
-from gitdeploy.runtime.edge import pages, sockets
+from gitdeploy.runtime.edge import pages, site, sockets
 from gitdeploy.runtime.edge.access_log import Log
 from gitdeploy.runtime.edge.protocol import BoundedProtocol, Server
 
@@ -29,16 +30,19 @@ def main() -> None:
     options.add_argument(
         "--https", help="what Caddy's https addresses need behind the host: nothing, or :8443"
     )
+    options.add_argument("--only", help="serve this environment for every host: sites/SITE/ENV")
     chosen = options.parse_args()
     os.chdir(chosen.home)
+    site.only = chosen.only
     edge.https_suffix = chosen.https
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a visitor of an app takes two
     pages.render_all()  # now: an upgrade may take the templates away while this process serves on
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s edge %(levelname)s %(message)s")
-    listeners = [sockets.listen_at(Path("run/edge.sock"))]
+    listeners = [] if chosen.only else [sockets.listen_at(Path("run/edge.sock"))]
     if chosen.listen:
         listeners.append(_tcp(chosen.listen))
+    if chosen.listen and not chosen.only:
         edge.log = Log(Path())
         sockets.hand_over(Path("run/edge.hand"), listeners[-1])
     config = uvicorn.Config(

@@ -68,7 +68,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _visit(host: HostName | None, request: answer.Request, receive: Receive, send: Send) -> None:
-    environment = site.environment(host) if host is not None and request.count(b"host") == 1 else None
+    environment = site.only
+    if environment is None and host is not None and request.count(b"host") == 1:
+        environment = site.environment(host)
     preview = (NOINDEX,) if host is not None and host.is_preview else ()
     if environment is None:
         return await _page(send, request, "no_site", preview)

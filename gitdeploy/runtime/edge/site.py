@@ -19,6 +19,9 @@ from gitdeploy.errors import Invalid
 
 _NO_RULES = Rules()
 
+only: str | None = None
+"""The one environment that answers for every host, such as `sites/site/env`; None: each host has its own."""
+
 
 @dataclass(frozen=True)
 class Slot:

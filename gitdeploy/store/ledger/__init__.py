@@ -26,6 +26,7 @@ from gitdeploy.domain.domain_name import Domain
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.freeze import Freeze
 from gitdeploy.domain.head import Head
+from gitdeploy.domain.image import Image
 from gitdeploy.domain.incident import Incident
 from gitdeploy.domain.move import Move
 from gitdeploy.domain.pictures import Pictures
@@ -65,6 +66,7 @@ class Ledger:
         self.environments = Rows(self, "environments", Environment, key=("site", "name"))
         self.builds = Rows(self, "builds", Build, key=("id",))
         self.releases = Rows(self, "releases", Release, key=("id",))
+        self.images = Rows(self, "images", Image, key=("site", "build", "base"))
         self.pushes = Rows(self, "pushes", PendingPush, key=("id", "ref"))
         self.configs = Rows(self, "configs", ConfigVersion, key=("site", "env", "number"))
         self.databases = Rows(self, "databases", Database, key=("site", "env", "name"))

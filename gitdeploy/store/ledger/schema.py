@@ -42,6 +42,13 @@ CREATE INDEX releases_of_site_by_state ON releases (state, site, number);
 CREATE INDEX releases_by_commit ON releases (site, env, "commit");
 CREATE INDEX releases_by_time ON releases (live_at);
 CREATE INDEX releases_by_serves ON releases (serves, site, env);
+CREATE TABLE images (
+  site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, build TEXT NOT NULL,
+  base TEXT NOT NULL, kind TEXT NOT NULL, artifact TEXT NOT NULL, reference TEXT NOT NULL, manifest BLOB NOT NULL,
+  chain TEXT NOT NULL, created_at TEXT NOT NULL, PRIMARY KEY (site, build, base)
+);
+CREATE INDEX images_by_artifact ON images (artifact);
+CREATE INDEX images_by_time ON images (site, kind, created_at);
 CREATE INDEX releases_of_env_by_time ON releases (site, env, live_at, number);
 CREATE TABLE pushes (
   id TEXT NOT NULL, ref TEXT NOT NULL, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
