@@ -14,7 +14,7 @@ FORWARD = ("deploy", "promote", "redeploy")
 """The kinds that bring something new, and so run the release command."""
 NOTED = (
     "id", "number", "env", "kind", "commit", "subject", "build", "artifact", "actor", "reason", "created_at",
-    "live_at", "origin", "serves", "slot", "config", "data", "schemas",
+    "live_at", "origin", "serves", "slot", "config", "data", "schemas", "image",
 )  # fmt: skip
 """What the note of a release tells of it: enough to know it again when the ledger is lost."""
 BAD = "bad"
@@ -29,7 +29,8 @@ class Release:
     it, its own or that of an earlier release that was still started; `config` the number of the configuration that
     its processes run with, 0 for none; `data` that of the data folder that they write to. `schemas` is the JSON of
     what its databases looked like, by name: the fingerprints `before` and `after` its release command, and the
-    verdict on what it changed. Times are UTC ISO 8601.
+    verdict on what it changed. `image` is what the swarm runs of it, `REG/name@sha256:…`, and "" where it runs here.
+    Times are UTC ISO 8601.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Release:
     config: int = 0
     data: int = 1
     schemas: str = "{}"
+    image: str = ""
 
     @property
     def name(self) -> str:

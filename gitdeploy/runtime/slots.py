@@ -183,6 +183,10 @@ class Environment:
         durable.make_folder(self.folder)
         return durable.write_file(file, f"{hashed}\n".encode(), mode=0o600)
 
+    def is_gated(self) -> bool:
+        """Whether not every visitor is let in."""
+        return any((self.folder / name).exists() for name in (gate.ALLOW, gate.MAINTENANCE, gate.PASSWORD))
+
     def readdress(self) -> None:
         """Have every slot say where it is now, after its site's folder was renamed; safe to repeat."""
         for slot in self.slots():

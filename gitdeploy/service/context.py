@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gitdeploy.domain.head import Head
-from gitdeploy.domain.names import host
+from gitdeploy.domain.names import PRODUCTION, host
 from gitdeploy.domain.refs import ZERO
 from gitdeploy.errors import NotFound
 from gitdeploy.git.repository import Repository
@@ -75,7 +75,8 @@ class Context:
         return Repository(self.home.repos / f"{site}.git")
 
     def url(self, site: str, label: str = "") -> str:
-        return _url("http", host(site, self.server.domain, label=label), self.edge)
+        edge = f":{self.server.swarm.port}" if self._is_on_swarm(site, label) else self.edge
+        return _url("http", host(site, self.server.domain, label=label), edge)
 
     def domain_url(self, domain: str) -> str:
         return _url("https", domain, self.tls) if self.tls else _url("http", domain, self.edge)
@@ -112,6 +113,14 @@ class Context:
                 self.ledger.heads.remove(known)
             if commit != ZERO:
                 self.ledger.heads.add(Head(site, ref, commit))
+
+    def _is_on_swarm(self, site: str, label: str) -> bool:
+        """Whether what is live there is reached through the swarm's edge."""
+        if not self.server.swarm.registry:
+            return False
+        env = self.ledger.environments.one(site=site, folder=label or PRODUCTION)
+        live = self.ledger.releases.one(site=site, env=env.name, state="live") if env else None
+        return live is not None and bool(live.image)
 
 
 def _url(scheme: str, host: str, listen: str) -> str:

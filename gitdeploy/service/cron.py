@@ -19,7 +19,7 @@ from gitdeploy.domain.snapshot import SCHEDULED
 from gitdeploy.errors import GitdeployError
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
-from gitdeploy.service import serving, snapshot
+from gitdeploy.service import serving, snapshot, swarm
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.mishap import plainly
@@ -83,10 +83,14 @@ def _run(ctx: Context, env: Environment, release: Release, name: str, line: str)
         release = live_release(ctx, env.site, env.name) or release  # another one after a pause
     app = App(ctx.home, env.site, env.folder, release.slot)
     try:
-        if any(name in driver.status(one).jobs for one in driver.running(ctx.home, env.site, env.folder)):
+        if release.image:
+            like = swarm.programs(ctx, env, release, serving.settings(ctx, release))[0]
+            code, _ = swarm.run(ctx, like, name, line, LONGEST)
+        elif any(name in driver.status(one).jobs for one in driver.running(ctx.home, env.site, env.folder)):
             log.warning("%s %s: %s still runs and is skipped: %s", env.site, env.name, name, line)
             return
-        code = driver.run(app, line, name=name, within=LONGEST)
+        else:
+            code = driver.run(app, line, name=name, within=LONGEST)
     except GitdeployError as error:
         log.warning("%s %s: %s: %s", env.site, env.name, name, error.message)
         return

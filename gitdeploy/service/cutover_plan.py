@@ -18,7 +18,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.domain.snapshot import Facts, Snapshot
 from gitdeploy.errors import Refused
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import base, database, exchange, history, slot, snapshot
+from gitdeploy.service import base, database, exchange, history, snapshot, surroundings
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import Held
 from gitdeploy.service.teller import Teller
@@ -124,7 +124,7 @@ def inputs(ctx: Context, both: Sides, taken: Snapshot) -> Inputs:
     """The preview as it was captured, and production's code, configuration and shapes. Not production's rows, which
     change all the time.
     """
-    number = slot.config_number(ctx, both.production)
+    number = surroundings.config_number(ctx, both.production)
     said = {
         "the preview's release": f"{both.shown.name} {both.shown.artifact[:12]}",
         "the preview's files": _files(ctx, taken),

@@ -28,8 +28,8 @@ from gitdeploy.service import (
     rehearsal,
     rehearse,
     restore,
-    slot,
     snapshot,
+    surroundings,
 )
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
@@ -94,7 +94,7 @@ def rehearse_for(ctx: Context, actor: Actor, ask: Ask, preview: str) -> NoReturn
         play = rehearse.Play(
             env=both.production, verb="cutover", subject=name, inputs=cutover_plan.inputs(ctx, both, taken),
             actor=actor.name, build=releases.stored_build(ctx, both.live),
-            config=slot.config_number(ctx, both.production), taken=taken, swaps=True, before=now,
+            config=surroundings.config_number(ctx, both.production), taken=taken, swaps=True, before=now,
             more={"lost": lost, "files": taken.files},
         )  # fmt: skip
         made = rehearse.rehearse(ctx, play, both.live, ask.teller)

@@ -22,7 +22,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.domain.tree_path import show
 from gitdeploy.errors import NotFound
 from gitdeploy.service import config as configs
-from gitdeploy.service import history, serving, slot
+from gitdeploy.service import history, serving, surroundings
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.teller import Teller
@@ -153,9 +153,11 @@ def _settings_of(ctx: Context, build: Build) -> Mapping[str, Any]:
 def _config(ctx: Context, env: Environment, live: Release | None) -> Names:
     if live is None or live.serves != "app":
         return {"added": [], "changed": [], "removed": []}
-    scope = slot.config_scope(env)
+    scope = surroundings.config_scope(env)
     then = configs.at(ctx, env.site, scope, live.config)
-    return config_rules.difference(then, configs.at(ctx, env.site, scope, slot.config_number(ctx, env)))
+    return config_rules.difference(
+        then, configs.at(ctx, env.site, scope, surroundings.config_number(ctx, env))
+    )
 
 
 def _rehearsed(ctx: Context, env: Environment, build: Build) -> dict[str, Rehearsed]:

@@ -14,6 +14,7 @@ from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import history
 from gitdeploy.service.context import Context
 from gitdeploy.service.expectation import Expect, anything
+from gitdeploy.service.journal import live_release
 
 LONGEST = 1000  # characters of a message or password
 MOST = 1000  # networks in a list
@@ -28,6 +29,8 @@ def maintenance(
     actor.need(Role.MAINTAINER, site.name, f"close or open {where.name}", where.name)
     if message is not None and not 0 < len(message) <= LONGEST:
         raise Invalid("A maintenance message needs 1 to 1000 characters.", "Say what visitors should know.")
+    if message is not None:
+        _refuse_on_swarm(ctx, where)
     Place(ctx.home, site.name, where.folder).maintenance(message, until=until)
     action = "maintenance.off" if message is None else "maintenance.on"
     ctx.event(action, actor=actor.name, site=site.name, env=where.name, data={"message": message})
@@ -41,6 +44,8 @@ def password(ctx: Context, actor: Actor, site: Site, env: str, secret: str | Non
     actor.need(least, site.name, f"protect {where.name}", where.name)
     if secret is not None and not 0 < len(secret) <= LONGEST:
         raise Invalid("A password needs 1 to 1000 characters.", "Choose another.")
+    if secret is not None:
+        _refuse_on_swarm(ctx, where)
     Place(ctx.home, site.name, where.folder).password(secret)
     action = "password.removed" if secret is None else "password.set"
     ctx.event(action, actor=actor.name, site=site.name, env=where.name)
@@ -67,6 +72,8 @@ def allow(
     where = history.environment_of(ctx, site, env)
     actor.need(Role.MAINTAINER, site.name, f"say who may visit {where.name}", where.name)
     added, removed = [network(one) for one in add], {network(one) for one in remove}
+    if add:
+        _refuse_on_swarm(ctx, where)
     place = Place(ctx.home, site.name, where.folder)
     with _turn:
         expect()
@@ -84,3 +91,13 @@ def allow(
             data={"networks": [str(one) for one in kept]},
         )  # fmt: skip
     return where, kept
+
+
+def _refuse_on_swarm(ctx: Context, where: Environment) -> None:
+    """Its visitors pass another edge, which would let everybody in."""
+    live = live_release(ctx, where.site, where.name)
+    if live is not None and live.image:
+        raise Invalid(
+            f"{where.name} of {where.site} runs on the swarm, whose edge keeps nobody out.",
+            "Do it in front of it, at your load balancer.",
+        )

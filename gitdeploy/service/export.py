@@ -11,11 +11,10 @@ from gitdeploy.domain.app import AppSpec, Check
 from gitdeploy.domain.database import variables
 from gitdeploy.domain.kubernetes import Export, Manifest
 from gitdeploy.domain.names import host
-from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid, NotFound
-from gitdeploy.service import config, history, serving, slot
+from gitdeploy.service import config, history, serving, surroundings
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 
@@ -37,14 +36,18 @@ def to_kubernetes(ctx: Context, actor: Actor, site: Site, env: str, image: str) 
     live = live_release(ctx, site.name, where.name)
     if live is None:
         raise NotFound(f"Nothing is live in {where.name} of {site.name}.", "Push its branch first.")
-    image = image or image_of(ctx, live)
+    image = image or live.image
     if not image:
         raise Invalid(
             f"{live.name} of {site.name} has no image.",
             "Name one: --image registry.example.org/blog@sha256:…",
         )
     settings = serving.settings(ctx, live)
-    found = config.at(ctx, site.name, slot.config_scope(where), live.config) if live.serves != "files" else {}
+    found = (
+        config.at(ctx, site.name, surroundings.config_scope(where), live.config)
+        if live.serves != "files"
+        else {}
+    )
     data = settings.get("data", {})
     urls = [one for names in variables(data.get("databases", ())).values() for one in names]
     name = site.name if not where.label else f"{site.name}-{where.label}"
@@ -54,7 +57,7 @@ def to_kubernetes(ctx: Context, actor: Actor, site: Site, env: str, image: str) 
         name=name, release=live.name, commit=live.commit, artifact=live.artifact, image=image,
         hosts=(host(site.name, ctx.server.domain, label=where.label), *domains),
         spec=AppSpec.of(settings["processes"], {}).scaled(json.loads(where.scale)) if is_app else None,
-        check=slot.health_check(ctx, where, settings) if is_app else Check(),
+        check=surroundings.health_check(ctx, where, settings) if is_app else Check(),
         variables={key: one.value for key, one in found.items() if not one.secret},
         secrets=tuple(sorted({*urls, *(key for key, one in found.items() if one.secret)})),
         cron=settings.get("cron", {}) if is_app else {},
@@ -63,8 +66,3 @@ def to_kubernetes(ctx: Context, actor: Actor, site: Site, env: str, image: str) 
     if data.get("files") or any(one.startswith("sqlite") for one in data.get("databases", ())):
         notes.append("The app keeps files: mount a volume for them, which this does not make.")
     return Exported(manifests=kubernetes.manifests(export), notes=notes, secrets=list(export.secrets))
-
-
-def image_of(ctx: Context, release: Release) -> str:  # noqa: ARG001
-    """The image that holds a release, by its digest; "" where none was made."""
-    return ""

@@ -19,11 +19,11 @@ from gitdeploy.domain.app import WEB, AppSpec, Check
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.switch import SwitchRecord
-from gitdeploy.errors import GitdeployError, NotFound
+from gitdeploy.errors import GitdeployError, Invalid, NotFound
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App, CopyRecord
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import database, journal, slot
+from gitdeploy.service import database, journal, slot, surroundings
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import Held
 from gitdeploy.service.exchange import Exchange
@@ -75,14 +75,19 @@ def prepare(
     the exchange would cut. Other code may not bear them, and is only laid out. Workers wait, as what they would
     work on is not there yet. Raises Failed.
     """
+    if proven.on_swarm:
+        raise Invalid(
+            "The data of a site on the swarm cannot be exchanged while visitors wait.",
+            "Restore it into a preview, and take the content from there.",
+        )
     if not proven.is_app:
         return slot.make_ready(ctx, env, release, proven, teller), None
-    held = slot.databases(ctx, env, release, proven.settings)
+    held = surroundings.databases(ctx, env, release, proven.settings)
     if not late:
         release = _remember(ctx, release, held, brings)
     spec = slot.spec_of(ctx, env, release, proven, held)
     layout = slot.lay_out(ctx, env, release, proven, spec)
-    check = slot.health_check(ctx, env, proven.settings)
+    check = surroundings.health_check(ctx, env, proven.settings)
     app = slot.app_of(ctx, env, release)
     started = not late and (not brings.databases or (live is not None and live.artifact == release.artifact))
     if started:

@@ -262,7 +262,7 @@ def _files(ctx: Context, good: Release, bad: Release) -> list[str] | None:
 
 def _log(ctx: Context, bad: Release) -> list[str]:
     """The last lines that an app said while it was live, in the slot of `bad`."""
-    if bad.serves != "app":
+    if bad.serves != "app" or bad.image:
         return []
     folder = App(ctx.home, bad.site, PRODUCTION, bad.slot).logs
     lines = reading.together(reading.listed(folder), 50 * _LINES)

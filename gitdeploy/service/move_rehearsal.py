@@ -22,7 +22,7 @@ from gitdeploy.domain.rehearsal import HASH, Inputs, Rehearsal
 from gitdeploy.domain.snapshot import Snapshot
 from gitdeploy.runtime.apps.driver import app_user
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import database, rehearsal, rehearse, slot, snapshot
+from gitdeploy.service import database, rehearsal, rehearse, snapshot, surroundings
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import Held
@@ -49,7 +49,7 @@ def run(ctx: Context, ask: Ask, source: Source, course: Course) -> NoReturn:
 
     play = rehearse.Play(
         env=target, verb="clone", subject=source.name, inputs=_inputs(ctx, source, course), actor=ask.actor,
-        build=releases.stored_build(ctx, live), config=slot.config_number(ctx, target), taken=taken,
+        build=releases.stored_build(ctx, live), config=surroundings.config_number(ctx, target), taken=taken,
         act=rehearse.Act(act, ("move",)), took={"captured": captured},
         before=rehearse.facts(held), more=found,
     )  # fmt: skip
@@ -95,7 +95,7 @@ def _inputs(ctx: Context, source: Source, course: Course) -> Inputs:
     target = course.target.env
     assert target is not None
     live, held = snapshot.kept(ctx, target)
-    number = slot.config_number(ctx, target)
+    number = surroundings.config_number(ctx, target)
     said = {
         "what moves": replace(course.chosen, into="").as_json(),
         "the rules for content": _digest(asdict(course.settings)),

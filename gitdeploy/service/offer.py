@@ -12,7 +12,7 @@ from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.domain.target import Previous
 from gitdeploy.errors import GitdeployError, NotFound, Refused
-from gitdeploy.service import config, down_migration, freeze, history, migration, slot
+from gitdeploy.service import config, down_migration, freeze, history, migration, surroundings
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.teller import Teller
@@ -118,10 +118,10 @@ def schema_between(ctx: Context, env: Environment, goal: Release) -> tuple[list[
 
 def config_between(ctx: Context, env: Environment, goal: Release) -> Names | None:
     """The names of variables that changed since `goal` ran; None when nothing is another."""
-    now = slot.config_number(ctx, env)
+    now = surroundings.config_number(ctx, env)
     if goal.serves != "app" or goal.config == now:
         return None
-    scope = slot.config_scope(env)
+    scope = surroundings.config_scope(env)
     then, today = (config.at(ctx, env.site, scope, number) for number in (goal.config, now))
     found = difference(then, today)
     return found if any(found.values()) else None

@@ -58,7 +58,7 @@ def pause(
     waiting = Waiting()
     with ctx.lanes.of(env.site, env.name).pause.hold("a pause", teller, lambda: False):
         live = live_release(ctx, env.site, env.name)
-        if live is None or live.serves != "app":
+        if live is None or live.serves != "app" or live.image:
             yield waiting
             return
         app = App(ctx.home, env.site, env.folder, live.slot)

@@ -32,6 +32,7 @@ from gitdeploy.service import (
     serving,
     slot,
     snapshot,
+    surroundings,
 )
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
@@ -96,7 +97,7 @@ def _alone(ctx: Context, env: Environment, source: Source, teller: Teller) -> It
 def _emptied(ctx: Context, env: Environment, build: Build) -> End:
     """The preview's own databases and folder, with nothing in them. One whose URL is configured is none of its own."""
     wanted = serving.stated(ctx, build).settings.get("data", {}).get("databases", ())
-    found = config.at(ctx, env.site, slot.config_scope(env), slot.config_number(ctx, env))
+    found = config.at(ctx, env.site, surroundings.config_scope(env), surroundings.config_number(ctx, env))
     held = database.of(ctx, env, wanted, found, slot.FIRST)
     mine = {one.url for one in database.made(ctx, env)}
     own = [one for one in held if not one.server or one.url in mine]

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from gitdeploy.domain.app import CONSOLE
 from gitdeploy.domain.environment import Environment
+from gitdeploy.domain.release import Release
 from gitdeploy.domain.role import Actor, Role
 from gitdeploy.domain.site import Site
 from gitdeploy.errors import Invalid, NotFound
 from gitdeploy.runtime.apps import driver, reading
 from gitdeploy.runtime.apps.driver import App
 from gitdeploy.runtime.apps.driver import CopyRecord as CopyRecord
-from gitdeploy.service import history, serving, slot
+from gitdeploy.service import history, serving, slot, swarm
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.teller import Teller
@@ -53,7 +54,11 @@ def scale(
         if not 0 <= count <= MOST_COPIES:
             raise Invalid(f"{name} cannot run {count} times.", f"Say 0 to {MOST_COPIES}.")
     with ctx.lanes.of(site.name, where.name).switch.hold(f"{actor.name}'s scaling", Teller(), lambda: False):
-        driver.scale(_live(ctx, where), counts)
+        live = live_release(ctx, site.name, where.name)
+        if live is not None and live.image:
+            swarm.scale(ctx, where, live, counts)
+        else:
+            driver.scale(_live(ctx, where), counts)
         where = ctx.ledger.environments.get(site.name, where.name) or where
         with ctx.ledger.atomic():
             ctx.ledger.environments.change(where, scale=json.dumps({**json.loads(where.scale), **counts}))
@@ -71,8 +76,11 @@ def run(
     actor.need(Role.MAINTAINER, site.name, f"run commands in {where.name}", where.name)
     if not line.strip() or "\0" in line or not 0 < within <= LONGEST_RUN:
         raise Invalid("There is no command to run.", "Such as: gitdeploy run SITE -- python manage.py check")
-    app = _live(ctx, where)
     name = ids.new("run").lower()
+    live = live_release(ctx, site.name, where.name)
+    if live is not None and live.image:
+        return _run_on_swarm(ctx, actor, where, live, name, line, within, teller)
+    app = _live(ctx, where)
     code: list[int | None] = []
     failed: list[Exception] = []
 
@@ -117,12 +125,38 @@ def console(ctx: Context, actor: Actor, site: Site, env: str, line: str, seat: S
 def tail(ctx: Context, actor: Actor, site: Site, env: str, process: str, count: int) -> list[str]:
     """The last lines that programs said, in the order of their times; `process` is `web.1`, `web`, or "" for all."""
     folder = _log_folder(ctx, actor, site, env, process)
+    live = live_release(ctx, site.name, env)
+    if live is not None and live.image:
+        where = history.environment_of(ctx, site, env)
+        return swarm.tail(ctx, where, process.partition(".")[0], max(1, min(count, 10_000)))
     return reading.together(reading.listed(folder, process or "*"), max(1, min(count, 10_000)))
 
 
 def follow(ctx: Context, actor: Actor, site: Site, env: str, process: str) -> Iterator[list[str]]:
     """What programs say from now on, without end."""
     return reading.follow(_log_folder(ctx, actor, site, env, process), process or "*")
+
+
+def _run_on_swarm(
+    ctx: Context,
+    actor: Actor,
+    where: Environment,
+    live: Release,
+    name: str,
+    line: str,
+    within: float,
+    teller: Teller,
+) -> int | None:
+    """What it said is told once it has ended."""
+    told = {"command": line}
+    ctx.event(
+        "processes.run", actor=actor.name, site=where.site, env=where.name, subject=live.slot, data=told
+    )
+    like = swarm.programs(ctx, where, live, serving.settings(ctx, live))[0]
+    code, said = swarm.run(ctx, like, name, line, within)
+    for one in said:
+        teller.raw(one.encode() + b"\n")
+    return code
 
 
 def _lines_of(log: Path, work: threading.Thread) -> Iterator[str]:
@@ -142,6 +176,11 @@ def _own_console(ctx: Context, env: Environment) -> str:
 
 def _live(ctx: Context, env: Environment) -> App:
     live = live_release(ctx, env.site, env.name)
+    if live is not None and live.image:
+        raise Invalid(
+            f"{env.name} of {env.site} runs on the swarm, where this cannot be done yet.",
+            f"Run a command there instead: gitdeploy run {env.site} -- COMMAND",
+        )
     if live is None or live.serves != "app":
         raise NotFound(f"No app is live on {env.name} of {env.site}.", f"See: gitdeploy live {env.site}")
     return App(ctx.home, env.site, env.folder, live.slot)

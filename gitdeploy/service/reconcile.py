@@ -38,6 +38,7 @@ from gitdeploy.service import (
     restore,
     serving,
     slot,
+    swarm,
 )
 from gitdeploy.service import build as builds
 from gitdeploy.service import domain as domains
@@ -50,8 +51,9 @@ from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock
 
 log = logging.getLogger("gitdeploy.reconcile")
-_HAS_APPS = """EXISTS (SELECT 1 FROM releases WHERE serves = 'app' AND releases.site = environments.site
-    AND releases.env = environments.name AND (state = 'live' OR ended_at > strftime('%Y-%m-%dT%H', 'now', '-1 day')))"""
+_HAS_APPS = """EXISTS (SELECT 1 FROM releases WHERE (serves = 'app' OR image != '')
+    AND releases.site = environments.site AND releases.env = environments.name
+    AND (state = 'live' OR ended_at > strftime('%Y-%m-%dT%H', 'now', '-1 day')))"""
 _NEWEST = 50  # releases
 _LOST, _FORGOTTEN = 15.0, 3600.0  # seconds since a push was let through
 
@@ -235,13 +237,15 @@ def _agree(ctx: Context, environment: Environment) -> None:
     if live is None:
         return
     place = Place(ctx.home, environment.site, environment.folder)
-    if live.serves == "app":
+    if live.image:
+        swarm.lay_out(ctx, environment, live)
+    if live.serves == "app" or live.image:
         slot.keep(ctx, environment)
     if place.current() != live.slot:
         log.warning(
             "%s %s pointed at %s, not %s", environment.site, environment.name, place.current(), live.slot
         )
-        if live.serves == "files":
+        if live.serves == "files" and not live.image:
             build = ctx.ledger.builds.get(live.build)
             if build is None:
                 return

@@ -17,7 +17,7 @@ from gitdeploy.domain.schema import difference
 from gitdeploy.domain.snapshot import Facts, Snapshot
 from gitdeploy.errors import GitdeployError
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import beside, rehearsal, serving, slot, trial
+from gitdeploy.service import beside, rehearsal, serving, slot, surroundings, trial
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import Held
 from gitdeploy.service.teller import Teller
@@ -108,7 +108,7 @@ def _play(
         return {"health": said}, 0.0
     like = dataclasses.replace(live, config=play.config)
     settings = serving.settings(ctx, live) if play.act else proven.settings
-    held = slot.databases(ctx, env, like, settings)
+    held = surroundings.databases(ctx, env, like, settings)
     with beside.prepared(ctx, env, live.data, held) as room:
         copies = room.copies()
         if play.taken is not None:

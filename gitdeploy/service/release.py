@@ -27,7 +27,7 @@ from gitdeploy.service import (
     history,
     release_rehearsal,
     serving,
-    slot,
+    surroundings,
 )
 from gitdeploy.service import build as builds
 from gitdeploy.service import config as configs
@@ -172,7 +172,7 @@ def go_live(
         if commit is not None:
             _ask_or_say(ctx, ask, env, kind, made.build, commit)
         raise DryRun(DRY_RUN)
-    number = slot.config_number(ctx, env) if config is None else config
+    number = surroundings.config_number(ctx, env) if config is None else config
     candidate = Candidate(env, made.build, kind, number, down)
     if ask.rehearse:
         release_rehearsal.run(ctx, candidate, ask.actor, ask.teller)
@@ -236,7 +236,7 @@ def configure(
     version = configs.change(ctx, actor, site, scope, put, removed, expect)
     made = []
     for env in ctx.ledger.environments.where(site=site.name, order="created_at"):
-        if slot.config_scope(env) != scope:
+        if surroundings.config_scope(env) != scope:
             continue
         try:
             made += _reconfigure(ctx, Ask(actor.name, site, env.name, teller=teller), env)
@@ -276,7 +276,7 @@ def _reconfigure(ctx: Context, ask: Ask, env: Environment) -> list[Release]:
     if live is None or live.serves != "app" or build is None:
         return []
     made = builds.Made(build, reused=True)
-    ask.teller.step(f"configuration c{slot.config_number(ctx, env)} of {place(ask)} by {ask.actor}")
+    ask.teller.step(f"configuration c{surroundings.config_number(ctx, env)} of {place(ask)} by {ask.actor}")
     return [go_live(ctx, ask, env, made, None, "config", goal=replace(live, origin=0))]
 
 

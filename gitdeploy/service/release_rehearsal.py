@@ -19,7 +19,15 @@ from gitdeploy.domain.recipe import APP
 from gitdeploy.domain.rehearsal import Inputs
 from gitdeploy.domain.release import FORWARD, Release
 from gitdeploy.errors import Invalid, Refused
-from gitdeploy.service import database, down_migration, rehearsal, rehearse, serving, slot, snapshot
+from gitdeploy.service import (
+    database,
+    down_migration,
+    rehearsal,
+    rehearse,
+    serving,
+    snapshot,
+    surroundings,
+)
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import Held
 from gitdeploy.service.down_migration import Down
@@ -129,6 +137,6 @@ def _inputs(ctx: Context, candidate: Candidate, live: Release) -> Inputs:
             "what it goes back to": down.goal.name,
         }
         settings = serving.settings(ctx, live)
-    held = slot.databases(ctx, candidate.env, like, settings)
+    held = surroundings.databases(ctx, candidate.env, like, settings)
     said |= {f"the shape of {name}": one.fingerprint for name, one in database.shapes(held).items()}
     return Inputs(said)

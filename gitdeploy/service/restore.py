@@ -36,8 +36,8 @@ from gitdeploy.service import (
     policy,
     rehearsal,
     rehearse,
-    slot,
     snapshot,
+    surroundings,
 )
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
@@ -227,7 +227,7 @@ def _inputs(
     ctx: Context, env: Environment, taken: Snapshot, live: Release, goal: Release | None, held: list[Held]
 ) -> Inputs:
     """Rows are none of them: those of today are replaced, whatever they are."""
-    number = slot.config_number(ctx, env)
+    number = surroundings.config_number(ctx, env)
     said = {
         "the snapshot": taken.artifact, "what is live": live.name,
         "the configuration": f"c{number}" if number else "",
@@ -248,7 +248,7 @@ def _rehearse(
     live, held = snapshot.kept(ctx, env)
     play = rehearse.Play(
         env=env, verb="restore", subject=subject, inputs=inputs, actor=ask.actor,
-        build=releases.stored_build(ctx, goal or live), config=slot.config_number(ctx, env), taken=taken,
+        build=releases.stored_build(ctx, goal or live), config=surroundings.config_number(ctx, env), taken=taken,
         swaps=True, before=rehearse.facts(held), more={"files": taken.files},
     )  # fmt: skip
     made = rehearse.rehearse(ctx, play, live, ask.teller)

@@ -20,7 +20,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import DRAIN
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import image, snapshot_copy
+from gitdeploy.service import image, snapshot_copy, swarm
 from gitdeploy.service import snapshot as snapshots
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
@@ -50,6 +50,8 @@ def collect(ctx: Context, teller: Teller, *, dry_run: bool = False) -> Collected
     ctx.store.release_trees(lambda: _served(ctx))
     if gone := image.collect(ctx, lambda: _wanted(ctx), teller):
         teller.detail(f"{gone} images deleted from the registry")
+    if gone := swarm.clear_nodes(ctx):
+        teller.detail(f"{gone} images removed from nodes")
     freed = ctx.store.collect(lambda: kept(ctx))
     if snapshot_copy.is_due(ctx):
         snapshot_copy.sweep(ctx)

@@ -22,8 +22,8 @@ from gitdeploy.service import (
     release_rehearsal,
     restore,
     serving,
-    slot,
     snapshot,
+    surroundings,
 )
 from gitdeploy.service import build as builds
 from gitdeploy.service import config as configs
@@ -88,7 +88,7 @@ def _with_down(
     ctx: Context, ask: Ask, env: Environment, made: builds.Made, down: Down, config: int | None
 ) -> Release:
     """A proven snapshot, then one switch in whose pause the data is taken back and exchanged."""
-    number = slot.config_number(ctx, env) if config is None else config
+    number = surroundings.config_number(ctx, env) if config is None else config
     candidate = Candidate(env, made.build, "rollback", number, down)
     who = f"{ask.actor}'s rollback to {down.goal.name}"
 
@@ -123,10 +123,10 @@ def _with_down(
 
 def _say_config(ctx: Context, ask: Ask, env: Environment, goal: Release) -> None:
     """How today's configuration differs from the one that the release ran with."""
-    now = slot.config_number(ctx, env)
+    now = surroundings.config_number(ctx, env)
     if goal.serves != "app" or goal.config == now:
         return
-    scope = slot.config_scope(env)
+    scope = surroundings.config_scope(env)
     old, new = (configs.at(ctx, ask.site.name, scope, number) for number in (goal.config, now))
     changes = difference(old, new)
     said = ", ".join(diff_rules.told(changes))

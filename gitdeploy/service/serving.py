@@ -38,6 +38,15 @@ class Proven:
     settings: Mapping[str, Any]
     is_app: bool
 
+    @property
+    def on_swarm(self) -> bool:
+        return on_swarm(self.settings)
+
+
+def on_swarm(settings: Mapping[str, Any]) -> bool:
+    """Whether what was signed with these settings runs on the swarm; what was signed before there was one does not."""
+    return bool(settings.get("runtime", {}).get("driver", "local") == "swarm")
+
 
 def stored(ctx: Context, build: Build) -> bool:
     """Whether a build's artifact is there to be served (its bytes are proven when it is)."""

@@ -10,22 +10,18 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from gitdeploy.domain import release as rules
-from gitdeploy.domain.app import DATA, RELEASE, AppSpec, Check
-from gitdeploy.domain.config import PREVIEW
+from gitdeploy.domain.app import DATA, RELEASE, AppSpec
 from gitdeploy.domain.database import folders
 from gitdeploy.domain.environment import Environment
-from gitdeploy.domain.names import host
 from gitdeploy.domain.release import Release
 from gitdeploy.errors import Failed, GitdeployError, NotFound
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App, CopyRecord
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import config, database, policy, serving
+from gitdeploy.service import config, database, mishap, policy, serving, surroundings, swarm
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import Held
 from gitdeploy.service.journal import live_release
@@ -40,7 +36,6 @@ LONGEST_COMMAND = 3600.0  # seconds
 LONGEST_JOB = 3600.0
 """Seconds that a command which is still run in a slot keeps it after its processes have ended."""
 _TRIAL = "try"
-_QUOTED = 20  # lines of a command that failed
 
 
 def make_ready(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> Release:
@@ -49,6 +44,8 @@ def make_ready(ctx: Context, env: Environment, release: Release, proven: Proven,
 
     Raises Failed with what was got instead and the app's own last lines.
     """
+    if proven.on_swarm:
+        return _on_swarm(ctx, env, release, proven, teller)
     if not proven.is_app:
         said = serving.check_health(proven)
         serving.prepare(ctx, _place(ctx, env), release.slot, proven)
@@ -58,17 +55,12 @@ def make_ready(ctx: Context, env: Environment, release: Release, proven: Proven,
         release = _start(ctx, env, release, proven, teller)
     else:
         teller.detail(f"the processes of {release.slot} are still started")
-        shapes = database.shapes(databases(ctx, env, release, proven.settings))
+        shapes = database.shapes(surroundings.databases(ctx, env, release, proven.settings))
         release = database.remember(ctx, release, shapes, shapes)
-    teller.detail(driver.wait_healthy(app_of(ctx, env, release), health_check(ctx, env, proven.settings)))
-    return release
-
-
-def health_check(ctx: Context, env: Environment, settings: Mapping[str, Any]) -> Check:
-    """What an app has to answer in an environment, by the settings that were signed with it."""
-    return Check.from_json(
-        settings.get("health", {}), host=host(env.site, ctx.server.domain, label=env.label)
+    teller.detail(
+        driver.wait_healthy(app_of(ctx, env, release), surroundings.health_check(ctx, env, proven.settings))
     )
+    return release
 
 
 def keep(ctx: Context, env: Environment) -> None:
@@ -77,7 +69,8 @@ def keep(ctx: Context, env: Environment) -> None:
     """
     live = live_release(ctx, env.site, env.name)
     wanted = {live.slot} if live is not None else set()
-    if live is not None and live.serves == "app":
+    swarm.keep(ctx, env, live)
+    if live is not None and live.serves == "app" and not live.image:
         wanted |= _warm_slots(ctx, env, live)
         _start_again(ctx, env, live)
     wanted |= {trial(number) for site, name, number in ctx.preparing if (site, name) == (env.site, env.name)}
@@ -97,6 +90,7 @@ def trial(data: int) -> str:
 
 def end(ctx: Context, env: Environment) -> None:
     """Stop everything that runs in an environment, and wait for it."""
+    swarm.end(ctx, env)
     apps = list(driver.running(ctx.home, env.site, env.folder))
     for app in apps:
         driver.drain(app, wait=False)
@@ -107,6 +101,8 @@ def end(ctx: Context, env: Environment) -> None:
 def processes(ctx: Context, env: Environment) -> tuple[CopyRecord, ...]:
     """What runs for the live release of an environment."""
     live = live_release(ctx, env.site, env.name)
+    if live is not None and live.image:
+        return swarm.copies(ctx, env)
     if live is None or live.serves != "app":
         return ()
     try:
@@ -118,7 +114,7 @@ def processes(ctx: Context, env: Environment) -> tuple[CopyRecord, ...]:
 def warm(ctx: Context, env: Environment, release: Release) -> str | None:
     """The slot of an earlier release that is still started and holds just what `release` goes back to."""
     live = live_release(ctx, env.site, env.name)
-    if release.kind != "rollback" or release.serves != "app" or live is None:
+    if release.kind != "rollback" or release.serves != "app" or live is None or live.image:
         return None
     same = ctx.ledger.releases.where(
         site=env.site, env=env.name, serves="app", artifact=release.artifact, config=release.config,
@@ -128,13 +124,6 @@ def warm(ctx: Context, env: Environment, release: Release) -> str | None:
         if one.slot != live.slot and one.served and _is_well(app_of(ctx, env, one)):
             return one.slot
     return None
-
-
-def databases(ctx: Context, env: Environment, release: Release, settings: Mapping[str, Any]) -> list[Held]:
-    """The databases that a release's processes use, by the settings that were signed with it; made if need be."""
-    wanted = settings.get("data", {}).get("databases", ())
-    found = config.at(ctx, env.site, config_scope(env), release.config)
-    return database.of(ctx, env, wanted, found, release.data)
 
 
 def data_folder(ctx: Context, env: Environment, number: int) -> Path:
@@ -157,17 +146,6 @@ def give_all(folder: Path) -> None:
             os.chown(above, user.uid, user.gid)
 
 
-def config_number(ctx: Context, env: Environment) -> int:
-    """Today's configuration of an environment; 0 when nothing is set."""
-    found = config.newest(ctx, env.site, config_scope(env))
-    return found.number if found else 0
-
-
-def config_scope(env: Environment) -> str:
-    """Whose configuration an environment's processes see: previews share one, and never see production's."""
-    return PREVIEW if env.kind == "preview" else env.name
-
-
 def lay_out(ctx: Context, env: Environment, release: Release, proven: Proven, spec: AppSpec) -> Path:
     """The folder that the processes run in: within the slot, so that it goes with it. What is kept from release to
     release is linked into it.
@@ -186,7 +164,7 @@ def lay_out(ctx: Context, env: Environment, release: Release, proven: Proven, sp
 
 def spec_of(ctx: Context, env: Environment, release: Release, proven: Proven, held: list[Held]) -> AppSpec:
     """What a release runs, with today's counts, and the configuration and databases of its environment."""
-    found = config.at(ctx, env.site, config_scope(env), release.config)
+    found = config.at(ctx, env.site, surroundings.config_scope(env), release.config)
     urls = database.told(held)
     given = {name: one.value for name, one in found.items()}
     secrets = {*urls, *(name for name, one in found.items() if one.secret)}
@@ -208,16 +186,27 @@ def run_command(app: App, name: str, line: str, teller: Teller) -> None:
         for one in said:
             teller.detail(f"  {one}")
         return
-    how = f"ended with exit code {code}" if code is not None else "took longer than an hour"
-    hint = "\n".join(["Its last lines:", *said[-_QUOTED:]]) if said else "It said nothing."
-    raise Failed(f"The {name} command {how}; nothing was changed.", hint)
+    raise mishap.of_command(name, code, said)
 
 
 # Private
 
 
+def _on_swarm(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> Release:
+    """The release with the image that runs; what its slot holds here is only the pointer's."""
+    held = surroundings.databases(ctx, env, release, proven.settings) if proven.is_app else []
+    before = database.shapes(held)
+    release = swarm.prepare(ctx, env, release, proven, teller)
+    program = swarm.programs(ctx, env, release, proven.settings)
+    if proven.is_app and release.kind in rules.FORWARD:
+        swarm.run_release(ctx, program, proven.settings, teller)
+    release = database.remember(ctx, release, before, database.shapes(held))
+    swarm.roll_out(ctx, program, teller)
+    return release
+
+
 def _start(ctx: Context, env: Environment, release: Release, proven: Proven, teller: Teller) -> Release:
-    held = databases(ctx, env, release, proven.settings)
+    held = surroundings.databases(ctx, env, release, proven.settings)
     app, spec = app_of(ctx, env, release), spec_of(ctx, env, release, proven, held)
     layout = lay_out(ctx, env, release, proven, spec)
     before = database.shapes(held)
@@ -243,7 +232,7 @@ def _start_again(ctx: Context, env: Environment, live: Release) -> None:
         return
     log.warning("%s %s: starting %s again", env.site, env.name, live.slot)
     proven = serving.prove(ctx, build, None, frozenset())
-    told = spec_of(ctx, env, live, proven, databases(ctx, env, live, proven.settings))
+    told = spec_of(ctx, env, live, proven, surroundings.databases(ctx, env, live, proven.settings))
     driver.start(app_of(ctx, env, live), told, lay_out(ctx, env, live, proven, told))
 
 

@@ -27,7 +27,7 @@ from gitdeploy.domain.snapshot import ASKED, LABEL_MAX, Facts, Snapshot, worth_k
 from gitdeploy.domain.switch import SwitchRecord
 from gitdeploy.errors import Busy, Failed, NotFound, NotProven
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import policy, serving, slot, snapshot_copy, snapshot_record
+from gitdeploy.service import policy, serving, slot, snapshot_copy, snapshot_record, surroundings
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import CLOSED, Held
 from gitdeploy.service.exchange import Exchange
@@ -224,7 +224,7 @@ def kept(ctx: Context, env: Environment) -> tuple[Release, list[Held]]:
         raise NotFound(f"Nothing is live in {env.name} of {env.site}.", "Push to it first.")
     if live.serves != "app":
         return live, []
-    return live, slot.databases(ctx, env, live, serving.settings(ctx, live))
+    return live, surroundings.databases(ctx, env, live, serving.settings(ctx, live))
 
 
 def keeps(ctx: Context, env: Environment) -> bool:

@@ -31,7 +31,7 @@ from gitdeploy.git import notes
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import freeze, handover, incident, journal, serving, slot, snapshot
+from gitdeploy.service import freeze, handover, incident, journal, serving, slot, snapshot, surroundings
 from gitdeploy.service.context import Context
 from gitdeploy.service.exchange import Exchange
 from gitdeploy.service.journal import live_release
@@ -151,7 +151,7 @@ def _refuse_if_stopped(ctx: Context, plan: Plan) -> None:
 
 
 def _reserve(ctx: Context, plan: Plan, live: Release | None, is_app: bool) -> Release:
-    config = slot.config_number(ctx, plan.env) if plan.config is None else plan.config
+    config = surroundings.config_number(ctx, plan.env) if plan.config is None else plan.config
     data = plan.brings.data if plan.brings else live.data if live else slot.FIRST
     with ctx.ledger.atomic():
         site = ctx.site(plan.env.site)

@@ -18,7 +18,7 @@ from gitdeploy.domain.release import Release
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import database, slot
+from gitdeploy.service import database, slot, surroundings
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import Held
 from gitdeploy.service.serving import Proven
@@ -60,7 +60,7 @@ def try_out(
             slot.run_command(app, RELEASE, spec.release, teller)
             command = time.monotonic() - started
         driver.scale(app, {name: int(name == WEB and count > 0) for name, count in spec.counts.items()})
-        check = slot.health_check(ctx, env, proven.settings)
+        check = surroundings.health_check(ctx, env, proven.settings)
         said = driver.wait_healthy(app, check)
         start = time.monotonic() - started - command
         teller.detail(said)

@@ -16,7 +16,7 @@ from gitdeploy.domain.target import Previous
 from gitdeploy.errors import GitdeployError
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
-from gitdeploy.service import policy, rollback, serving, slot
+from gitdeploy.service import policy, rollback, serving, surroundings
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
 from gitdeploy.store import clock
@@ -40,7 +40,7 @@ class Watch:
         """Watch every live release whose window is open and that nobody watches yet."""
         recent = clock.later(-_LONGEST)
         for release in ctx.ledger.releases.where(
-            state="live", serves="app", sql="live_at > ?", given=(recent,)
+            state="live", serves="app", image="", sql="live_at > ?", given=(recent,)
         ):
             env = ctx.ledger.environments.get(release.site, release.env)
             if env is None or release.kind == "rollback" or release.id in self._given_up:
@@ -66,7 +66,7 @@ def _window(ctx: Context, env: Environment) -> int:
 def _trouble(ctx: Context, env: Environment, release: Release, ends: datetime) -> str:
     """Why it has to go back; "" when its window ended, or it is no longer live, or the server stops."""
     app = App(ctx.home, env.site, env.folder, release.slot)
-    check = slot.health_check(ctx, env, serving.settings(ctx, release))
+    check = surroundings.health_check(ctx, env, serving.settings(ctx, release))
     failed = 0
     pause = ctx.lanes.of(env.site, env.name).pause
     while datetime.now(UTC) < ends and not ctx.queue.stopping.wait(_PAUSE):

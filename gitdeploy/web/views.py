@@ -54,7 +54,7 @@ def release(row: Release) -> releases.Release:
         "id": row.id, "release": row.name, "site": row.site, "env": row.env, "kind": row.kind, "state": row.state,
         "mark": row.mark or None, "commit": row.commit, "subject": row.subject, "build": row.build,
         "artifact": row.artifact, "actor": row.actor, "reason": row.reason or None, "origin": f"r{row.origin}",
-        "serves": row.serves, "config": f"c{row.config}" if row.config else None,
+        "serves": row.serves, "image": row.image or None, "config": f"c{row.config}" if row.config else None,
         "pinned": row.pinned, "created_at": row.created_at, "live_at": row.live_at, "ended_at": row.ended_at,
         "undo": history.undo(row),
     }  # fmt: skip

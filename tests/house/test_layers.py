@@ -33,6 +33,7 @@ ONLY_IN = {
         "git/transaction.py",
         "git/export.py",
         "build/run.py",
+        "build/there.py",
         "runtime/edge/running.py",
         "runtime/apps/launch.py",
     },
@@ -47,6 +48,7 @@ ONLY_IN = {
     "click": {"cli"},
     "dulwich": {"git"},
     "watchfiles": {"web"},
+    "docker": {"runtime/swarm"},
     "httpx": {
         "runtime/swarm/registry.py",
         "runtime/swarm/registry_login.py",
@@ -114,6 +116,7 @@ def test_the_command_line_reaches_the_server_only_through_its_front():
                 "gitdeploy.web.offline",
                 "gitdeploy.web.standby",
                 "gitdeploy.web.upgrade",
+                "gitdeploy.web.build_for",
                 "gitdeploy.web.dev",
                 "gitdeploy.git.backend",
             )

@@ -81,7 +81,7 @@ def test_a_machine_is_gone_and_its_snapshots_are_not(request, things, tmp_path, 
     ask(desk, "/file/dog.png", "POST")
     first.cli("snapshot", "take", desk.site, "--label", "last")
     last = eventually(lambda: next(one for one in snapshots(desk) if one["label"] == "last")["copied"])
-    assert last["objects"] < scheduled["copied"]["objects"]  # the picture, the facts and no more
+    assert 0 < last["objects"] <= 2  # the picture, the facts and no more
     for folder in (bucket, first.home / "store"):
         for name, content in inside(folder).items():
             assert b"secret-of-ours" not in content and "cat.png" not in name and content != b"cat.png", name

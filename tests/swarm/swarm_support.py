@@ -215,6 +215,16 @@ def gitdeploy_layer() -> bytes:
     return packed.getvalue()
 
 
+@functools.cache
+def program_layer(name: str) -> bytes:
+    """A layer above `base_layer`: a program of this machine with its libraries."""
+    with _layer() as (tar, packed):
+        program = Path(shutil.which(name) or f"/usr/bin/{name}").resolve()
+        tar.add(program, f"usr/bin/{name}", filter=_plain)
+        _add_libraries(tar, [program])
+    return packed.getvalue()
+
+
 def push_base(reg: Registry, name: str = "base") -> str:
     """The image that apps' files are put on: sh and python3 work in it."""
     return push_image(reg, name, base_layer())

@@ -34,7 +34,7 @@ CREATE TABLE releases (
   subject TEXT NOT NULL, build TEXT NOT NULL, artifact TEXT NOT NULL, actor TEXT NOT NULL,
   created_at TEXT NOT NULL, origin INTEGER NOT NULL, mark TEXT NOT NULL, reason TEXT NOT NULL,
   pinned INTEGER NOT NULL, live_at TEXT, ended_at TEXT, serves TEXT NOT NULL, slot TEXT NOT NULL,
-  config INTEGER NOT NULL, data INTEGER NOT NULL, schemas TEXT NOT NULL, UNIQUE (site, number)
+  config INTEGER NOT NULL, data INTEGER NOT NULL, schemas TEXT NOT NULL, image TEXT NOT NULL, UNIQUE (site, number)
 );
 CREATE INDEX releases_by_env ON releases (site, env, number);
 CREATE INDEX releases_by_state ON releases (state, site, env);

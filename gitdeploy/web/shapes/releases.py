@@ -10,7 +10,9 @@ from gitdeploy.service.incident_advice import Reconfigured
 
 
 class Release(TypedDict):
-    """`kind` is deploy, promote, rollback, redeploy, config or restore; `undo` the push that brings it back."""
+    """`kind` is deploy, promote, rollback, redeploy, config or restore; `undo` the push that brings it back; `image`
+    what the swarm runs, by its digest, null for a release that runs on the server itself.
+    """
 
     id: str
     release: str
@@ -27,6 +29,7 @@ class Release(TypedDict):
     reason: str | None
     origin: str
     serves: str
+    image: str | None
     config: str | None
     pinned: bool
     created_at: str

@@ -1,0 +1,213 @@
+"""A service brought to what is wanted, and waited for.
+
+`docker service update` says 0 even when it was taken back, so the truth is read from the service itself: its
+`UpdateStatus` and the labels of what it came to, which the engine takes back together with all the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from docker import APIClient
+from docker.errors import APIError
+
+from gitdeploy.domain.swarm import LABEL, Unit
+from gitdeploy.errors import Failed
+from gitdeploy.runtime.swarm.engine import Engine, Service, Task
+from gitdeploy.runtime.swarm.wanted import Wanted, secret_file, wanted
+
+_T = TypeVar("_T")
+_PAUSE = 0.3
+_ROOM = 120.0
+"""Seconds beyond a check's own that nodes may take to fetch an image and start it."""
+_STEADY = 1.0
+"""Seconds that new containers have to be well together: those of a service on every node are not made all at once."""
+_ENDED = ("completed", "paused", "rollback_completed", "rollback_paused")
+_FAILED = ("failed", "rejected", "orphaned")
+_QUOTED = 20  # lines
+
+
+def put(engine: Engine, unit: Unit, network: str) -> None:
+    """Have the engine run `unit`, and wait until it does: every container healthy, for as long as they are watched.
+
+    Nothing is touched when that is so already. Raises Failed, with what its containers said last, when it is not: the
+    engine has then gone back to what it ran before, or runs nothing when there was nothing.
+    """
+    since = int(time.time())
+    is_new = find(engine, unit) is None
+    if not tell(engine, unit, network):
+        return
+    try:
+        if is_new:
+            _wait_first(engine, unit)
+        else:
+            _wait_update(engine, unit)
+    except Failed as error:
+        raise _explained(engine, unit, error, since) from error
+
+
+def tell(engine: Engine, unit: Unit, network: str) -> bool:
+    """Have the engine begin to run `unit`; False when it does already. Raises Failed when it refuses."""
+    found = find(engine, unit)
+    if found is not None and is_as_wanted(found, unit):
+        return False
+    made = wanted(unit, network, secret(engine, unit))
+    if found is None:
+        _create(engine, unit, made)
+    else:
+        _update(engine, unit, made)
+    return True
+
+
+def find(engine: Engine, unit: Unit) -> Service | None:
+    """The service of that program in that environment, whatever it runs."""
+    labels = {name: unit.labels[name] for name in (f"{LABEL}.site", f"{LABEL}.env", f"{LABEL}.program")}
+    return next(iter(engine.services(labels)), None)
+
+
+def is_as_wanted(service: Service, unit: Unit) -> bool:
+    """Whether it is what is wanted, and nothing is under way with it."""
+    state = service.get("UpdateStatus", {}).get("State", "completed")
+    said: dict[str, str] = service["Spec"]["Labels"]
+    return said.get(f"{LABEL}.wanted") == unit.digest and state not in ("updating", "rollback_started")
+
+
+def secret(engine: Engine, unit: Unit) -> str:
+    """The id of the secret that holds the unit's secret variables, made when it is missing; "" when it has none."""
+    if not unit.secrets:
+        return ""
+
+    def act(client: APIClient) -> str:
+        for one in client.secrets(filters={"name": unit.secret}):
+            if one["Spec"]["Name"] == unit.secret:
+                return str(one["ID"])
+        labels = {name: unit.labels[name] for name in (f"{LABEL}.site", f"{LABEL}.env")}
+        return str(client.create_secret(unit.secret, secret_file(unit), labels)["ID"])
+
+    return engine.ask(act)
+
+
+def trouble(task: Task) -> str:
+    """Why a container ended or never began; "" when it is well."""
+    status = task["Status"]
+    if status["State"] not in _FAILED:
+        return ""
+    return str(status.get("Err") or status.get("Message") or status["State"])
+
+
+# Private
+
+
+def _create(engine: Engine, unit: Unit, made: Wanted) -> None:
+    def act(client: APIClient) -> None:
+        try:
+            client.create_service(
+                made.task, name=unit.name, labels=unit.labels, mode=made.mode, update_config=made.update,
+                rollback_config=made.rollback, endpoint_spec=made.endpoint,
+            )  # fmt: skip
+        except APIError as error:
+            if error.status_code != 409:  # made by the try before this one
+                raise
+
+    _refused(unit, lambda: engine.ask(act))
+
+
+def _update(engine: Engine, unit: Unit, made: Wanted) -> None:
+    def act(client: APIClient) -> None:
+        labels = {name: unit.labels[name] for name in (f"{LABEL}.site", f"{LABEL}.env", f"{LABEL}.program")}
+        found = client.services(filters={"label": [f"{name}={value}" for name, value in labels.items()]})[0]
+        if found["Spec"]["Labels"].get(f"{LABEL}.wanted") == unit.digest:
+            return  # by the try before this one
+        client.update_service(
+            found["ID"], found["Version"]["Index"], made.task, name=found["Spec"]["Name"], labels=unit.labels,
+            mode=made.mode, update_config=made.update, rollback_config=made.rollback, endpoint_spec=made.endpoint,
+        )  # fmt: skip
+
+    _refused(unit, lambda: engine.ask(act))
+
+
+def _refused(unit: Unit, act: Callable[[], _T]) -> _T:
+    try:
+        return act()
+    except APIError as error:
+        raise Failed(f"The swarm refuses {unit.program}: {error.explanation or error}.") from error
+
+
+def _wait_first(engine: Engine, unit: Unit) -> None:
+    """A service that was just made has no update: what counts is whether as many run as are wanted, and go on to."""
+    until = time.monotonic() + _ROOM + (unit.check.timeout if unit.check else 0)
+    steady = max(_STEADY, unit.check.uptime if unit.check else 0)
+    since: float | None = None
+    while True:
+        service = find(engine, unit)
+        tasks = engine.tasks(service["ID"]) if service else []
+        failed = next((why for one in tasks if (why := trouble(one))), "")
+        if failed:
+            raise Failed(f"{unit.program} does not run: {failed}.")
+        running = sum(one["Status"]["State"] == "running" for one in tasks)
+        due = (
+            sum(one["DesiredState"] == "running" for one in tasks) if unit.replicas is None else unit.replicas
+        )
+        now = time.monotonic()
+        if running >= due and (tasks or not due):
+            since = since or now
+            if now - since >= steady or not due:
+                return
+        else:
+            since = None
+        if now > until:
+            raise Failed(
+                f"Only {running} of {due} of {unit.program} run after {_ROOM:.0f} s.", _waits_for(tasks)
+            )
+        time.sleep(_PAUSE)
+
+
+def _wait_update(engine: Engine, unit: Unit) -> None:
+    until = time.monotonic() + _ROOM + (unit.check.timeout if unit.check else 0)
+    while True:
+        service = find(engine, unit)
+        if service is None:
+            raise Failed(f"{unit.program} was removed meanwhile.")
+        status = service.get("UpdateStatus", {})
+        if is_as_wanted(service, unit):
+            if status.get("State") == "paused":
+                raise Failed(f"{unit.program} is stuck: {status.get('Message', '')}.")
+            if _is_complete(service):
+                return
+        elif status.get("State") in _ENDED:
+            raise Failed(f"The swarm took {unit.program} back.")
+        if time.monotonic() > until:
+            raise Failed(f"{unit.program} is not there after {_ROOM:.0f} s: {status.get('Message', '')}.")
+        time.sleep(_PAUSE)
+
+
+def _is_complete(service: Service) -> bool:
+    """An update that changed no container has no status of its own."""
+    count = service.get("ServiceStatus", {})
+    return int(count.get("RunningTasks", 0)) >= int(count.get("DesiredTasks", 0))
+
+
+def _waits_for(tasks: list[Task]) -> str:
+    said = next((one["Status"].get("Err") for one in tasks if one["Status"].get("Err")), "")
+    return f"The engine says: {said}" if said else "See: docker service ps"
+
+
+def _explained(engine: Engine, unit: Unit, error: Failed, since: int) -> Failed:
+    """With the reason that a container gave, and the lines it said last."""
+    service = find(engine, unit)
+    if service is None:
+        return error
+    fresh = [one for one in engine.tasks(service["ID"]) if _release(one) == unit.release]
+    why = next((said for one in fresh if (said := trouble(one))), "")
+    lines = engine.logs(service["ID"], count=200, since=since)[-_QUOTED:]
+    hint = "\n".join(["Its last lines:", *lines]) if lines else error.hint
+    return Failed(
+        f"{error.message.removesuffix('.')}: {why}." if why and why not in error.message else error.message,
+        hint,
+    )
+
+
+def _release(task: Task) -> str:
+    return str(task["Spec"]["ContainerSpec"].get("Labels", {}).get(f"{LABEL}.release", ""))

@@ -1,0 +1,207 @@
+"""Three machines of a swarm, as far as one machine can play them: a network namespace and an engine each.
+
+They hang on a bridge in a fourth namespace. This machine is on it too, at `GATE`: the registry listens there, and
+the server and the visitors reach the nodes as from any other machine. Nothing may be published through the ingress
+mesh here (the kernel has no IPVS).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import docker
+from requests.exceptions import RequestException
+from support import eventually
+from swarm_support import (
+    Engine,
+    Registry,
+    base_layer,
+    program_layer,
+    push_base,
+    push_files_base,
+    push_image,
+    registry,
+)
+
+GATE = "10.88.0.2"
+PORT = 18080
+"""Where the edge listens on every node."""
+SWITCH = "gdswitch"
+_SECONDS = 90.0
+
+
+@dataclass
+class Node(Engine):
+    """`address` is on the bridge, `link` its plug there."""
+
+    name: str = ""
+    address: str = ""
+    link: str = ""
+
+    @property
+    def client(self) -> docker.DockerClient:
+        return docker.DockerClient(base_url=self.socket, timeout=60)
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except (RequestException, docker.errors.DockerException):
+            return False
+
+    def stop(self) -> None:
+        """Nobody is told: an engine that leaves a swarm in good order takes long."""
+        if self.process is not None and self.answers():
+            self.lose_power()
+        super().stop()
+
+    def lose_power(self) -> None:
+        """The engine and all that it runs end at once."""
+        pids = [one.attrs["State"]["Pid"] for one in self.client.containers.list()]
+        self.kill()
+        self.process = None
+        for pid in (*pids, *self._left()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def cut(self) -> None:
+        """Nobody reaches it any more, nor it anybody."""
+        run(*within(SWITCH), "ip", "link", "set", self.link, "down")
+
+    def mend(self) -> None:
+        run(*within(SWITCH), "ip", "link", "set", self.link, "up")
+
+
+@dataclass
+class Swarm:
+    registry: Registry
+    images: dict[str, str]
+    """`base`, `files` and `edge`, as `[swarm]` of server.toml takes them."""
+    nodes: list[Node] = field(default_factory=list)
+
+    @property
+    def settings(self) -> str:
+        """`[swarm]` of a server.toml."""
+        named = "".join(f'{name} = "{image}"\n' for name, image in self.images.items())
+        engines = " ".join(one.socket for one in self.nodes)
+        place = f'engine = "{engines}"\nregistry = "{self.registry.address}"\ninsecure = true\n'
+        return f"[swarm]\n{place}port = {PORT}\n{named}"
+
+    def leader(self) -> Node:
+        for one in self.nodes:
+            if one.answers():
+                for node in one.client.nodes.list():
+                    if node.attrs.get("ManagerStatus", {}).get("Leader"):
+                        address = node.attrs["ManagerStatus"]["Addr"].partition(":")[0]
+                        return next(other for other in self.nodes if other.address == address)
+        raise AssertionError("nobody leads")
+
+    def ready(self) -> int:
+        """How many nodes the managers think well of."""
+        return sum(one.attrs["Status"]["State"] == "ready" for one in self.leader().client.nodes.list())
+
+
+def within(space: str) -> tuple[str, ...]:
+    """Before a command that is to run in a namespace. (`ip netns exec` would hide the control groups.)"""
+    return ("nsenter", f"--net=/run/netns/{space}")
+
+
+def run(*command: str, check: bool = True) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 or not check, f"{' '.join(command)}: {done.stderr}"
+    return done.stdout
+
+
+@contextlib.contextmanager
+def swarm(folder: Path, count: int = 3) -> Iterator[Swarm]:
+    """`count` nodes, each of them a manager, and a registry with the images that a server needs."""
+    names = [f"gdnode{number}" for number in range(1, count + 1)]
+    with contextlib.ExitStack() as ends:
+        ends.enter_context(_alone())
+        ends.enter_context(_network(names))
+        reg = ends.enter_context(registry(folder / "registry", host=GATE))
+        images = {
+            "base": push_base(reg),
+            "files": push_files_base(reg),
+            "edge": push_image(reg, "caddy", base_layer(), program_layer("caddy")),
+        }
+        made = Swarm(reg, images)
+        for number, name in enumerate(names, start=1):
+            own = ("unshare", "--uts", "sh", "-c", 'hostname "$0"; exec "$@"', name)
+            node = Node(
+                folder / name, ("--insecure-registry", reg.address), (*within(name), *own),
+                name=name, address=f"10.88.0.{10 + number}", link=f"to-{name}",
+            )  # fmt: skip
+            made.nodes.append(node)
+            ends.callback(node.stop)
+            node.start()
+        for node in made.nodes:
+            node.wait()
+        first, *others = made.nodes
+        first.client.swarm.init(advertise_addr=first.address, listen_addr=first.address)
+        token = first.client.swarm.attrs["JoinTokens"]["Manager"]
+        for node in others:
+            node.client.swarm.join(
+                [f"{first.address}:2377"], token, advertise_addr=node.address, listen_addr=node.address
+            )
+        eventually(lambda: made.ready() == count, seconds=_SECONDS, why="the nodes are not ready")
+        yield made
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """The namespaces have the same names and addresses for everybody, so one has them at a time."""
+    with open(Path(tempfile.gettempdir()) / "gitdeploy-swarm.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _network(names: list[str]) -> Iterator[None]:
+    _take_down(names)
+    try:
+        run("ip", "netns", "add", SWITCH)
+        switch = within(SWITCH)
+        run(*switch, "ip", "link", "add", "br0", "type", "bridge")
+        run(*switch, "ip", "link", "set", "br0", "up")
+        run("ip", "link", "add", "gdhost", "type", "veth", "peer", "name", "host0", "netns", SWITCH)
+        run("ip", "addr", "add", f"{GATE}/24", "dev", "gdhost")
+        run("ip", "link", "set", "gdhost", "up")
+        run(*switch, "ip", "link", "set", "host0", "master", "br0", "up")
+        for number, name in enumerate(names, start=1):
+            run("ip", "netns", "add", name)
+            run(*within(name), "ip", "link", "set", "lo", "up")
+            run(
+                "ip",
+                "link",
+                "add",
+                f"to-{name}",
+                "netns",
+                SWITCH,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "eth0",
+                "netns",
+                name,
+            )
+            run(*within(name), "ip", "addr", "add", f"10.88.0.{10 + number}/24", "dev", "eth0")
+            run(*within(name), "ip", "link", "set", "eth0", "up")
+            run(*switch, "ip", "link", "set", f"to-{name}", "master", "br0", "up")
+        yield
+    finally:
+        _take_down(names)
+
+
+def _take_down(names: list[str]) -> None:
+    run("ip", "link", "del", "gdhost", check=False)
+    for name in (SWITCH, *names):
+        run("ip", "netns", "del", name, check=False)
