@@ -48,7 +48,12 @@ def builder_id() -> str:
     The number changes when the same recipe would give other files; an upgrade that does not change them leaves it,
     so that nothing is built again.
     """
-    return f"gitdeploy/builder/v1/{sandbox.isolation().level}"
+    return builder_id_at(sandbox.isolation().level)
+
+
+def builder_id_at(level: str) -> str:
+    """The same for a machine with another level of isolation."""
+    return f"gitdeploy/builder/v1/{level}"
 
 
 def build(

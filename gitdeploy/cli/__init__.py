@@ -40,6 +40,7 @@ NOUNS = {
     "config": "config",
     "webhooks": "webhook",
     "events": "events",
+    "builders": "builder build-for",
     "backups": "backup",
     "standby": "standby",
     "upgrade": "upgrade",

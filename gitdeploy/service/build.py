@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gitdeploy.build import builder, workspace
 from gitdeploy.build import log as logs
+from gitdeploy.build import workspace
 from gitdeploy.build.detect import detect, with_procfile
 from gitdeploy.build.log import BuildLog
 from gitdeploy.domain.build import OPEN, Build
@@ -25,6 +25,7 @@ from gitdeploy.domain.site import Site
 from gitdeploy.errors import Failed, GitdeployError, NotFound
 from gitdeploy.git import export
 from gitdeploy.git.repository import CommitInfo
+from gitdeploy.service import builder as builders
 from gitdeploy.service import config, policy, publishing, retention, serving, trace
 from gitdeploy.service.context import Context
 from gitdeploy.service.queue import Job, Leash, Stopped
@@ -57,12 +58,22 @@ class Made:
 
 @dataclass(frozen=True)
 class Work:
-    """What a build will do, known before it starts."""
+    """What a build will do, known before it starts. `tree` stands for the files that matter, `kind` for who builds."""
 
     settings: Settings
     recipe: Recipe
     given: Config
-    key: str
+    tree: str
+    kind: str
+
+    @property
+    def key(self) -> str:
+        return self.key_by(self.kind)
+
+    def key_by(self, kind: str) -> str:
+        """`kind` is a builder's id."""
+        variables = {name: one.value for name, one in self.given.items()}
+        return build_key(self.tree, self.recipe, kind, variables)
 
 
 def ensure(ctx: Context, wanted: Wanted) -> Made:
@@ -170,8 +181,7 @@ def _plan(ctx: Context, wanted: Wanted) -> Work:
         recipe = detect(tree, settings)
     identity = publishing.watched(repository, wanted.commit.tree, settings) or wanted.commit.tree
     given = config.for_builds(ctx, wanted.site.name)
-    variables = {name: one.value for name, one in given.items()}
-    return Work(settings, recipe, given, build_key(identity, recipe, builder.builder_id(), variables))
+    return Work(settings, recipe, given, identity, builders.kind(ctx, recipe))
 
 
 def _find(ctx: Context, wanted: Wanted, work: Work) -> Made | None:
@@ -223,8 +233,11 @@ def _run(ctx: Context, wanted: Wanted, work: Work, job: Job) -> Made:
             row = ctx.ledger.builds.change(row, state="building", started_at=clock.now())
             teller = Teller(log)
             teller.step(f"build {row.id}: {work.recipe.reason}")
-            with _make(ctx, wanted, work, job, log) as published:
-                publishing.attest(ctx, row, work.recipe, work.settings, published.manifest)
+            files, kind, by = _make(ctx, wanted, work, job, log)
+            with files as published:
+                if kind != work.kind:
+                    row = ctx.ledger.builds.change(row, key=work.key_by(kind))
+                publishing.attest(ctx, row, work.recipe, work.settings, published.manifest, by)
                 seconds = time.monotonic() - started
                 row = _built(ctx, row, published.manifest.root, seconds)
             teller.detail(f"built in {seconds:.1f} s: {published.manifest.files} files")
@@ -235,28 +248,29 @@ def _run(ctx: Context, wanted: Wanted, work: Work, job: Job) -> Made:
     return Made(row, reused=False, fresh=published.fresh)
 
 
-def _make(ctx: Context, wanted: Wanted, work: Work, job: Job, log: Callable[[bytes], None]) -> Published:
+def _make(
+    ctx: Context, wanted: Wanted, work: Work, job: Job, log: Callable[[bytes], None]
+) -> tuple[Published, str, str]:
+    """The files, and who built: as a key names it, and as the provenance does."""
     repository, recipe = ctx.repository(job.site), work.recipe
     if not recipe.commands:
-        return publishing.straight_from_git(
-            ctx, job.site, repository, wanted.commit.tree, recipe, wanted.afresh
-        )
+        tree = wanted.commit.tree
+        files = publishing.straight_from_git(ctx, job.site, repository, tree, recipe, wanted.afresh)
+        return files, work.kind, work.kind
     work_folder = ctx.home.work / job.id
     try:
         source = work_folder / "source"
         source.mkdir(parents=True)
         export.checkout(repository, wanted.commit.tree, source)
-        cache = ctx.home.cache / job.site
-        cache.mkdir(parents=True, exist_ok=True)
         leash = Leash(ctx.queue, job, wanted.gone)
         plain = {name: one.value for name, one in work.given.items() if not one.secret}
         secret = {name: one.value for name, one in work.given.items() if one.secret}
-        output = builder.build(recipe, source, cache, log, leash, plain, secret, home=ctx.home.root)
+        output = builders.build(ctx, wanted.site, recipe, source, log, leash, plain, secret)
         if job.stop:
             raise Stopped(job.stop, f"The build was {job.stop}: {job.why}.")
-        return publishing.from_folder(
-            ctx, output, source, recipe, None if wanted.afresh else _like(ctx, job.site)
-        )
+        like = None if wanted.afresh else _like(ctx, job.site)
+        files = publishing.from_folder(ctx, output.folder, output.inside, recipe, like)
+        return files, output.kind, output.by
     except GitdeployError:
         if job.stop:
             raise Stopped(job.stop, f"The build was {job.stop}: {job.why}.") from None

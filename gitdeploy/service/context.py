@@ -14,6 +14,7 @@ from gitdeploy.domain.names import PRODUCTION, host
 from gitdeploy.domain.refs import ZERO
 from gitdeploy.errors import NotFound
 from gitdeploy.git.repository import Repository
+from gitdeploy.service.crew import Crew
 from gitdeploy.service.lane import Lanes
 from gitdeploy.service.lead import Lead
 from gitdeploy.service.server import Server
@@ -49,6 +50,7 @@ class Context:
     queue: BuildQueue
     vault: Vault
     lead: Lead = field(default_factory=Lead)
+    crew: Crew = field(default_factory=Crew)
     standbys: Standbys = field(default_factory=Standbys)
     lanes: Lanes = field(default_factory=Lanes)
     listen: str = ""

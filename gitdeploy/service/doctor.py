@@ -15,7 +15,7 @@ from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.apps import driver as apps
 from gitdeploy.runtime.apps import unit
 from gitdeploy.runtime.edge import driver
-from gitdeploy.service import doctor_data, doctor_swarm, slot
+from gitdeploy.service import doctor_builders, doctor_data, doctor_swarm, slot
 from gitdeploy.service.context import Context
 from gitdeploy.service.finding import Finding
 from gitdeploy.service.journal import live_release, unsettled
@@ -42,6 +42,7 @@ def examine(ctx: Context) -> list[Finding]:
         doctor_data.backups,
         doctor_data.standby,
         _webhooks,
+        doctor_builders.builders,
         doctor_swarm.engine,
         doctor_swarm.registry,
         doctor_data.snapshots,

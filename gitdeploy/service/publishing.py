@@ -9,7 +9,6 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
-from gitdeploy.build import builder
 from gitdeploy.domain.app import AppSpec
 from gitdeploy.domain.build import Build
 from gitdeploy.domain.digest import Digest
@@ -52,8 +51,10 @@ def from_folder(ctx: Context, output: Path, source: Path, recipe: Recipe, like: 
     return ctx.store.publish_whole(files, like=like)
 
 
-def attest(ctx: Context, build: Build, recipe: Recipe, settings: Settings, manifest: Manifest) -> None:
-    """Sign who built what from what, with the settings it is served by: the record every switch is proven on.
+def attest(
+    ctx: Context, build: Build, recipe: Recipe, settings: Settings, manifest: Manifest, by: str
+) -> None:
+    """Sign who (`by`) built what from what, with the settings it is served by: the record every switch is proven on.
 
     Raises Failed or Invalid for files that could not be served.
     """
@@ -65,7 +66,7 @@ def attest(ctx: Context, build: Build, recipe: Recipe, settings: Settings, manif
         serving.rules(ctx, manifest, settings.as_json())
     ctx.store.attest(
         Statement(
-            site=ctx.site(build.site).id, artifact=manifest.root, build_id=build.id, builder=builder.builder_id(),
+            site=ctx.site(build.site).id, artifact=manifest.root, build_id=build.id, builder=by,
             commit=build.commit, tree=build.tree, recipe=json.loads(build.recipe), settings=settings.as_json(),
             started_on=build.started_at or "", finished_on=clock.now(),
         )

@@ -130,6 +130,11 @@ class BuildQueue:
             for job in self._jobs.values():
                 self._stop(job, "canceled", why)
 
+    def resize(self, places: int) -> None:
+        with self._changed:
+            self._places = places
+            self._changed.notify_all()
+
     def supersede(self, site: str, ref: str, but: str) -> None:
         """A newer push to `ref` came: builds of it that still wait are taken off; running ones finish."""
         with self._changed:

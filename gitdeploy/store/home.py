@@ -90,6 +90,11 @@ class Home:
         return self.root / "work"
 
     @property
+    def builder(self) -> Path:
+        """`builder/work/`, `builder/cache/`: of builds that are made here for a server elsewhere."""
+        return self.root / "builder"
+
+    @property
     def cache(self) -> Path:
         """`cache/<site>/`: what builds keep between runs; may be deleted at any time."""
         return self.root / "cache"

@@ -28,7 +28,7 @@ from gitdeploy.errors import Failed, Invalid
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.edge import driver
 from gitdeploy.runtime.edge.tls import Tls
-from gitdeploy.service import access, bring_back, follow, maintenance, reconcile, trace
+from gitdeploy.service import access, bring_back, builder, follow, maintenance, reconcile, trace
 from gitdeploy.service.context import Context
 from gitdeploy.service.queue import BuildQueue
 from gitdeploy.service.server import Server
@@ -169,7 +169,10 @@ def opened(root: Path) -> Iterator[Context]:
         server = Server.load(home.root / "server.toml")
         ledger = Ledger(home.ledger)
         try:
-            yield Context(home, ledger, Store(home), server, BuildQueue(server.builders), Vault(home.keys))
+            queue = BuildQueue(server.builders)
+            ctx = Context(home, ledger, Store(home), server, queue, Vault(home.keys))
+            builder.settle(ctx)
+            yield ctx
         finally:
             ledger.close()
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from gitdeploy.domain.approval import Approval
 from gitdeploy.domain.backup import Backup
 from gitdeploy.domain.build import Build
+from gitdeploy.domain.builder import Builder
 from gitdeploy.domain.cutover import Cutover
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.event import Event
@@ -219,6 +220,14 @@ def backup(row: Backup) -> server.Backup:
     return {
         "id": row.id, "created_at": row.created_at, "actor": row.actor, "place": row.place, "files": row.files,
         "bytes": row.bytes, "stored": row.stored, "seconds": row.seconds, "without": json.loads(row.without),
+    }  # fmt: skip
+
+
+def builder(ctx: Context, row: Builder) -> server.Builder:
+    running, away = ctx.crew.state(row.name)
+    return {
+        "name": row.name, "address": row.address, "places": row.places, "running": running, "away": away,
+        "created_at": row.created_at, "actor": row.actor,
     }  # fmt: skip
 
 

@@ -6,50 +6,25 @@ import getpass
 import os
 import re
 import shlex
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 from scenario_support import processes_with
-from support import GITDEPLOY, eventually
+from ssh_door import SshDoor
+from support import GITDEPLOY
 
 from gitdeploy.domain.role import Actor
 from gitdeploy.web.sessions import Sessions
 
 
-class Door:
-    """A real sshd that knows the server's keys, and the keys of two people."""
+class Door(SshDoor):
+    """One that knows the server's keys, and the keys of two people."""
 
     def __init__(self, folder: Path, home: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        for name in ("host", "maya", "vera", "stranger"):
-            words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name)]
-            subprocess.run(words, check=True)
-        Path("/run/sshd").mkdir(exist_ok=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        (folder / "sshd_config").write_text(
-            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\n"
-            f"AuthorizedKeysFile {home}/keys/authorized_keys\nStrictModes no\nAcceptEnv GIT_PROTOCOL\n"
-            "PasswordAuthentication no\nPermitRootLogin forced-commands-only\n"
-        )
-        self.log = folder / "sshd.log"
-        self._process = subprocess.Popen(
-            ["/usr/sbin/sshd", "-D", "-f", str(folder / "sshd_config"), "-E", str(self.log)]
-        )
-        eventually(self._answers, why="sshd does not answer")
-
-    def _answers(self) -> bool:
-        assert self._process.poll() is None, self.log.read_text()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait()
+        super().__init__(folder, home / "keys/authorized_keys")
+        for name in ("maya", "vera", "stranger"):
+            self.key(name)
 
     def command(self, who: str) -> str:
         options = (

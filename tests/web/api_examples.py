@@ -23,6 +23,7 @@ def examples(story: Story) -> dict[str, dict[str, Any]]:
         str(story.folder / "copies"): "/mnt/snapshots",
         str(story.folder / "backups"): "/mnt/backups",
         server.listen: "127.0.0.1:8470",
+        story.builder: "build@192.0.2.7:22",
         server.edge.rpartition(":")[2]: "8480",
     }
     found = {}

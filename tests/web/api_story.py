@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import threading
@@ -13,7 +14,8 @@ from typing import Any
 import httpx
 from guest_book import APP
 from receivers import Receiver
-from support import Project, Server, eventually
+from ssh_door import SshDoor
+from support import GITDEPLOY, Project, Server, eventually
 
 SETTINGS = """[webhooks]
 allow_private = ["127.0.0.0/8"]
@@ -50,12 +52,16 @@ class Story:
         self.folder = folder
         self.server = server = Server(settings=SETTINGS % (folder / "copies", folder / "backups"))
         server.start()
+        self.door: SshDoor | None = None
+        self.builder = ""
         self.token = server.token("boss", "admin")
         self.http = self.by(self.token)
         self.schema: dict[str, Any] = self.http.get("/openapi.json").json()
         self.answers: dict[str, Answer] = {}
 
     def close(self) -> None:
+        if self.door is not None:
+            self.door.close()
         self.http.close()
         self.server.destroy()
 
@@ -296,8 +302,22 @@ class Story:
             begun = ask("POST /v1/login", {"host": "laptop"}, who=nobody)
             ask("POST /v1/login/token", {"device_code": begun["device_code"]}, who=nobody)
             ask("DELETE /v1/login", who=boss)
+        self._builders()
         ask("POST /v1/backups")
         ask("GET /v1/backups")
+
+    def _builders(self) -> None:
+        known = self.folder / "authorized_keys"
+        known.touch()
+        self.door = SshDoor(self.folder / "sshd", known)
+        self.builder = f"{getpass.getuser()}@127.0.0.1:{self.door.port}"
+        atlas = {"name": "atlas", "address": f"ssh://{self.builder}", "places": 4}
+        hint = self.http.post("/v1/builders", json=atlas).json()["error"]["hint"]
+        command = f"{' '.join(GITDEPLOY)} --home {self.folder}/atlas build-for"
+        known.write_text(hint[hint.index("restrict,") :].replace("gitdeploy build-for", command) + "\n")
+        self.ask("POST /v1/builders", atlas)
+        self.ask("GET /v1/builders")
+        self.ask("DELETE /v1/builders/{name}", name="atlas")
 
     def _post(self, what: str, host: str = "shop") -> None:
         """A visitor leaves something in the guest book."""

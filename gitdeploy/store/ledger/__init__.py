@@ -19,6 +19,7 @@ from gitdeploy.domain.answer import Answer
 from gitdeploy.domain.approval import Approval
 from gitdeploy.domain.backup import Backup
 from gitdeploy.domain.build import Build
+from gitdeploy.domain.builder import Builder
 from gitdeploy.domain.config import ConfigVersion
 from gitdeploy.domain.cutover import Cutover
 from gitdeploy.domain.database import Database
@@ -88,6 +89,7 @@ class Ledger:
         self.keys = Rows(self, "keys", Key, key=("id",))
         self.sessions = Rows(self, "sessions", Session, key=("id",))
         self.answers = Rows(self, "answers", Answer, key=("id",))
+        self.builders = Rows(self, "builders", Builder, key=("name",))
         self.backups = Rows(self, "backups", Backup, key=("id",))
         self.webhooks = Rows(self, "webhooks", Webhook, key=("id",))
         self.deliveries = Rows(self, "deliveries", Delivery, key=("id",))

@@ -185,6 +185,9 @@ CREATE TABLE backups (
   id TEXT PRIMARY KEY, created_at TEXT NOT NULL, actor TEXT NOT NULL, place TEXT NOT NULL, files INTEGER NOT NULL,
   bytes INTEGER NOT NULL, stored INTEGER NOT NULL, seconds REAL NOT NULL, without TEXT NOT NULL
 );
+CREATE TABLE builders (
+  name TEXT PRIMARY KEY, address TEXT NOT NULL, places INTEGER NOT NULL, created_at TEXT NOT NULL, actor TEXT NOT NULL
+);
 CREATE INDEX events_by_action ON events (site, action, number);
 CREATE TABLE webhooks (
   id TEXT PRIMARY KEY, site TEXT REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE, format TEXT NOT NULL,

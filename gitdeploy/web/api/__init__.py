@@ -6,6 +6,7 @@ from gitdeploy.web.api import (
     access,
     approvals,
     backups,
+    builders,
     builds,
     config,
     cutovers,
@@ -46,6 +47,7 @@ NOUNS = (
     login,
     webhooks,
     events,
+    builders,
     backups,
     server,
 )

@@ -52,6 +52,18 @@ class Backup(TypedDict):
     without: list[str]
 
 
+class Builder(TypedDict):
+    """`running` builds of `places` at once; `away` says why it was not reached when last tried, empty when it was."""
+
+    name: str
+    address: str
+    places: int
+    running: int
+    away: str
+    created_at: str
+    actor: str
+
+
 class BegunLogin(TypedDict):
     """As in RFC 8628, 3.2; `expires_in` and `interval` are seconds."""
 
