@@ -173,6 +173,7 @@ def test_a_backup_beside_pushes_is_whole_and_nobody_reads_it_without_its_passwor
     eventually(lambda: second.facts("live", desk.site)["commit"] == main(), seconds=40)
 
 
+@pytest.mark.soak
 def test_what_was_begun_is_finished_and_what_is_damaged_is_not_brought_back(machine, tmp_path):
     place = tmp_path / "backups"
     place.mkdir()

@@ -16,7 +16,7 @@ from gitdeploy.service.cron import Cron
 from gitdeploy.web.serve import opened
 
 APP = Path(__file__).with_name("data_app.py")
-SETTINGS = '[data]\ndatabases = ["sqlite:data/app.db"]\nfiles = ["uploads"]\nsnapshots = "* * * * *"\n'
+SETTINGS = '[data]\ndatabases = ["sqlite:data/app.db"]\nfiles = ["uploads"]\nsnapshots = "0 0 1 1 *"\n'
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def inside(folder: Path) -> dict[str, bytes]:
     return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
 
 
-def test_a_machine_is_gone_and_its_snapshots_are_not(request, things, tmp_path, caplog):
+def test_a_machine_is_gone_and_its_snapshots_are_not(request, things, tmp_path, caplog, monkeypatch):
     bucket, settings = things
     first = machine(settings)
     request.addfinalizer(first.destroy)
@@ -70,9 +70,9 @@ def test_a_machine_is_gone_and_its_snapshots_are_not(request, things, tmp_path, 
     ask(desk, "/note/a-secret-of-ours", "POST")
     ask(desk, "/file/cat.png", "POST")
     assert first.stop() == 0
-    with opened(first.home) as ctx:  # where it is a minute later
+    with opened(first.home) as ctx, monkeypatch.context() as clock:  # where it is the first of January
         cron = Cron()
-        cron._seen = datetime(2020, 1, 1, tzinfo=UTC)
+        clock.setattr("gitdeploy.service.cron._minute", lambda _: datetime(2099, 1, 1, tzinfo=UTC))
         cron.look(ctx)
         eventually(lambda: any(one.cause == "scheduled" for one in ctx.ledger.snapshots.where()))
     first.start()

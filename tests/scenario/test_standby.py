@@ -215,6 +215,7 @@ def promoted(home: Path, dies_before: str = "") -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.soak
 def test_a_promotion_that_is_killed_is_finished_by_doing_it_again(machine, following, place, tmp_path):
     first, second, third = machine(f'[standby]\nto = "{place}"\nlease = "2s"\n'), machine(), machine()
     start(first)
