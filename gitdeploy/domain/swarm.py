@@ -49,14 +49,19 @@ class Unit:
         return service_name(self.site, self.env, self.release)
 
     @property
-    def labels(self) -> dict[str, str]:
+    def marks(self) -> dict[str, str]:
+        """By which a container is known. They are the same however many there are, so that scaling touches none."""
         return {
             f"{LABEL}.site": self.site,
             f"{LABEL}.env": self.env,
             f"{LABEL}.program": self.program,
             f"{LABEL}.release": self.release,
-            f"{LABEL}.wanted": self.digest,
         }
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """By which a service is known, and whether it is what is wanted."""
+        return {**self.marks, f"{LABEL}.wanted": self.digest}
 
     @property
     def digest(self) -> str:

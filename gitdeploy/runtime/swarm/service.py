@@ -24,7 +24,8 @@ _ROOM = 120.0
 """Seconds beyond a check's own that nodes may take to fetch an image and start it."""
 _STEADY = 1.0
 """Seconds that new containers have to be well together: those of a service on every node are not made all at once."""
-_ENDED = ("completed", "paused", "rollback_completed", "rollback_paused")
+_BACK = ("rollback_completed", "rollback_paused")
+_GOING = ("updating", "rollback_started")
 _FAILED = ("failed", "rejected", "orphaned")
 _QUOTED = 20  # lines
 
@@ -71,7 +72,27 @@ def is_as_wanted(service: Service, unit: Unit) -> bool:
     """Whether it is what is wanted, and nothing is under way with it."""
     state = service.get("UpdateStatus", {}).get("State", "completed")
     said: dict[str, str] = service["Spec"]["Labels"]
-    return said.get(f"{LABEL}.wanted") == unit.digest and state not in ("updating", "rollback_started")
+    return said.get(f"{LABEL}.wanted") == unit.digest and state not in _GOING
+
+
+def has_arrived(service: Service, tasks: list[Task], unit: Unit) -> bool:
+    """Whether an update to `unit` is over: all that should run is of its release, and runs. The state of an update may
+    still be that of the one before, so by itself it says nothing. Raises Failed when the engine went back, or stopped.
+    """
+    state = service.get("UpdateStatus", {}).get("State", "")
+    if service["Spec"]["Labels"].get(f"{LABEL}.wanted") != unit.digest:
+        if state in _BACK:
+            raise Failed(f"The swarm took {unit.program} back.")
+        return False
+    if state in _GOING:
+        return False
+    due = [one for one in tasks if one["DesiredState"] == "running"]
+    fresh = [one for one in due if _release(one) == unit.release and one["Status"]["State"] == "running"]
+    if len(fresh) == len(due) and (len(due) >= unit.replicas if unit.replicas is not None else bool(due)):
+        return True
+    if state == "paused":
+        raise Failed(f"{unit.program} is stuck: {service['UpdateStatus'].get('Message', '')}.")
+    return False
 
 
 def secret(engine: Engine, unit: Unit) -> str:
@@ -170,23 +191,12 @@ def _wait_update(engine: Engine, unit: Unit) -> None:
         service = find(engine, unit)
         if service is None:
             raise Failed(f"{unit.program} was removed meanwhile.")
-        status = service.get("UpdateStatus", {})
-        if is_as_wanted(service, unit):
-            if status.get("State") == "paused":
-                raise Failed(f"{unit.program} is stuck: {status.get('Message', '')}.")
-            if _is_complete(service):
-                return
-        elif status.get("State") in _ENDED:
-            raise Failed(f"The swarm took {unit.program} back.")
+        if has_arrived(service, engine.tasks(service["ID"]), unit):
+            return
         if time.monotonic() > until:
-            raise Failed(f"{unit.program} is not there after {_ROOM:.0f} s: {status.get('Message', '')}.")
+            said = service.get("UpdateStatus", {}).get("Message", "")
+            raise Failed(f"{unit.program} is not there after {_ROOM:.0f} s: {said}.")
         time.sleep(_PAUSE)
-
-
-def _is_complete(service: Service) -> bool:
-    """An update that changed no container has no status of its own."""
-    count = service.get("ServiceStatus", {})
-    return int(count.get("RunningTasks", 0)) >= int(count.get("DesiredTasks", 0))
 
 
 def _waits_for(tasks: list[Task]) -> str:

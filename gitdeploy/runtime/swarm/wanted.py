@@ -80,7 +80,7 @@ def wanted(unit: Unit, network: str, secret_id: str, *, once: bool = False) -> W
         env={"PYTHONUNBUFFERED": "1", **({"PORT": str(PORT)} if is_web else {}), **unit.environment},
         workdir=unit.folder,
         user=NOBODY,
-        labels=unit.labels,
+        labels=unit.marks,
         mounts=[Mount("/tmp", None, type="tmpfs", tmpfs_mode=0o1777)],
         stop_grace_period=int((drain + unit.stop_timeout) * _SECOND),
         secrets=secrets,
