@@ -84,9 +84,10 @@ def configuration() -> dict[str, Any]:
             "source": "a", "name": f"{{http.request.host}}.{ZONE}", "port": str(PORT), "refresh": "500ms",
             "resolver": {"addresses": ["127.0.0.11:53"]},
         },
-        # One that does not answer its port has just been ended, or its node has: another is tried.
+        # One that does not answer its port has just been ended, or its node has: another is tried. That is found out by
+        # connecting, so each request has a connection of its own; one that was kept would hang with its node.
         "load_balancing": {"selection_policy": {"policy": "random"}, "try_duration": "5s", "try_interval": "50ms"},
-        "transport": {"protocol": "http", "dial_timeout": "500ms", "keep_alive": {"idle_timeout": "1s"}},
+        "transport": {"protocol": "http", "dial_timeout": "500ms", "keep_alive": {"enabled": False}},
     }  # fmt: skip
     preview = {
         "match": [{"header_regexp": {"Host": {"pattern": "^([^x][^.]?|x[^n])[^.]*--"}}}],
