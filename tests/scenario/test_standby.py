@@ -72,7 +72,7 @@ def has_all(standby: Server, place: Path) -> bool:
 
 
 def status(server: Server) -> str:
-    return server.facts("standby", "status")["role"]
+    return standby.status(server.home)["role"]
 
 
 def lag(server: Server, token: str) -> float | None:
@@ -95,7 +95,7 @@ def test_a_promoted_standby_acts_and_the_server_that_it_replaced_never_does(
     assert desk.push("main").ok
     eventually(lambda: has_all(second, place) and lag(first, first.admin) == 0.0)
     assert "s behind" in first.cli("doctor", check=False).stdout
-    assert status(second) == "follows" and status(first) == "acts"
+    assert second.facts("standby", "status")["role"] == "follows" and status(first) == "acts"
     refused = subprocess.run(
         [*GITDEPLOY, "--home", str(second.home), "serve"], capture_output=True, text=True
     )
