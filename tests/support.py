@@ -20,6 +20,9 @@ from pathlib import Path
 import command_line
 import pytest
 
+from gitdeploy.runtime.edge import driver
+from gitdeploy.store.home import Home
+
 GITDEPLOY = (sys.executable, "-m", "gitdeploy")
 GIT_ENV = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -131,7 +134,7 @@ class Server:
                 self.process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 self.kill()
-        self.cli("edge", "stop", check=False)
+        driver.stop(Home(self.home))
         shutil.rmtree(self.home, ignore_errors=True)
         self.log.unlink(missing_ok=True)
 

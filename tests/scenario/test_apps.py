@@ -12,7 +12,7 @@ from support import Project, Server, eventually, passing_project, running, witho
 
 from gitdeploy.runtime.apps.place import Files
 
-server = pytest.fixture(scope="module")(running)
+server = pytest.fixture(scope="module", params=["embedded"])(running)
 project = pytest.fixture(passing_project)
 
 APP = """

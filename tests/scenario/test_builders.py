@@ -12,13 +12,15 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from scenario_support import Shared, processes_with
+from scenario_support import Shared, of_its_own, processes_with
 from ssh_door import SshDoor
 from support import GITDEPLOY, eventually
 
 from gitdeploy.domain.digest import Digest
 from gitdeploy.store.artifacts import Store
 from gitdeploy.store.home import Home
+
+shared = of_its_own
 
 LOCAL = "gitdeploy/builder/v1/bubblewrap"
 SITE = """[build]

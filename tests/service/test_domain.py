@@ -13,7 +13,7 @@ from support import Project, Server, eventually, passing_project, running
 from gitdeploy.errors import Invalid
 from gitdeploy.service.server_file import load as load_settings
 
-server = pytest.fixture(scope="module")(running)
+server = pytest.fixture(scope="module", params=["embedded"])(running)
 project = pytest.fixture(passing_project)
 
 
