@@ -33,6 +33,8 @@ from swarm_support import (
 
 PORT = 18080
 """Where the edge listens on every node."""
+DISK = 512 * 1024**2
+"""Bytes of a node's."""
 _GROUNDS = range(1, 17)
 _SECONDS = 90.0
 
@@ -71,6 +73,14 @@ class Node(Engine):
     address: str = ""
     link: str = ""
     switch: str = ""
+
+    def start(self) -> None:
+        """Its disk is a small one of its own, in memory, which outlives an engine that is killed."""
+        disk = self.folder / "data"
+        if not disk.is_mount():
+            disk.mkdir(parents=True, exist_ok=True)
+            run("mount", "-t", "tmpfs", "-o", f"size={DISK}", "node", str(disk))
+        super().start()
 
     @property
     def client(self) -> docker.DockerClient:

@@ -19,13 +19,16 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A server whose apps are run by this driver, one of the two."""
     with contextlib.ExitStack() as ends:
         if request.param == "local":
-            server, edges, address = Server(), [], "127.0.0.1"
+            server, edges, nodes, address = Server(), [], [], "127.0.0.1"
         else:
             folder = ends.enter_context(TemporaryDirectory(prefix="gdsw-"))
             made = ends.enter_context(swarm(Path(folder), count=1))
             server, address = Server(settings=made.settings), made.ground.gate
-            edges = [f"{one.address}:{PORT}" for one in made.nodes]
+            nodes = made.nodes
+            edges = [f"{one.address}:{PORT}" for one in nodes]
         ends.callback(server.destroy)
         server.start()
         roll = ends.enter_context(contextlib.closing(Roll(address)))
-        yield Stage(request.param, server, edges or [server.edge], roll, tmp_path_factory.mktemp("shop"))
+        yield Stage(
+            request.param, server, edges or [server.edge], roll, tmp_path_factory.mktemp("shop"), nodes
+        )

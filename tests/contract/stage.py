@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from nodes import Node
 from support import Page, Project, Pushed, Server, eventually
 
 APP = """
@@ -128,6 +129,7 @@ class Stage:
     edges: Sequence[str]
     roll: Roll
     folder: Path
+    nodes: Sequence[Node] = ()
 
     @cached_property
     def project(self) -> Project:

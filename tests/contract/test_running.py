@@ -6,11 +6,15 @@ A test leaves a well release live in production; what was pushed in vain it take
 from __future__ import annotations
 
 import http.client
+import json
+import os
 import re
+import shutil
 import threading
 import time
 
 import pytest
+from nodes import DISK
 from stage import SECRET, STOP_TIMEOUT, Stage
 from support import GITDEPLOY, eventually
 from terminal import Terminal
@@ -161,6 +165,30 @@ def test_scheduled_commands_run_with_what_is_live_and_not_in_previews(shop: Stag
     eventually(lambda: f"cron production {shop.live}" in shop.roll.heard, seconds=75)
     eventually(lambda: "| cron says" in shop.server.cli("logs", "shop", "--process", "cron.1").stdout)
     assert not [one for one in shop.roll.heard if one.startswith("cron try")]
+
+
+def test_the_doctor_names_the_node_whose_disk_is_full(shop: Stage) -> None:
+    if shop.driver == "local":
+        assert any(one["name"] == "disk" for one in shop.server.facts("doctor"))
+        return
+    (node,) = shop.nodes
+
+    def told() -> tuple[str, str]:
+        said = json.loads(shop.server.cli("doctor", "--json", check=False).stdout)
+        return next((one["level"], one["said"]) for one in said if one["name"] == "node disks")
+
+    level, said = told()
+    assert level == "ok" and f"of the disk of {node.name}" in said, said
+    filler = node.folder / "data/filler"
+    try:
+        with open(filler, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(filler.parent).free - DISK // 50)
+        level, said = told()
+        assert level == "problem" and re.fullmatch(
+            rf"[0-2]\.\d % of the disk of {node.name} is free\.", said
+        ), said
+    finally:
+        filler.unlink()
 
 
 def test_what_only_one_machine_gives_is_refused_on_the_swarm(shop: Stage) -> None:
