@@ -19,7 +19,7 @@ from gitdeploy.domain.snapshot import SCHEDULED
 from gitdeploy.errors import GitdeployError
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App
-from gitdeploy.service import serving, snapshot, swarm
+from gitdeploy.service import serving, snapshot, swarm, swarm_job
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.mishap import plainly
@@ -85,7 +85,7 @@ def _run(ctx: Context, env: Environment, release: Release, name: str, line: str)
     try:
         if release.image:
             like = swarm.programs(ctx, env, release, serving.settings(ctx, release))[0]
-            code, _ = swarm.run(ctx, like, name, line, LONGEST)
+            code, _ = swarm_job.logged(ctx, env, like, name, line, LONGEST)
         elif any(name in driver.status(one).jobs for one in driver.running(ctx.home, env.site, env.folder)):
             log.warning("%s %s: %s still runs and is skipped: %s", env.site, env.name, name, line)
             return

@@ -25,7 +25,8 @@ from gitdeploy.store import certificates
 _SOON = 21  # days before the end of a certificate
 
 
-def examine(ctx: Context) -> list[Finding]:
+def examine(ctx: Context, *, asked: bool = False) -> list[Finding]:
+    """`asked`: by somebody who waits for it, so what costs other machines something is looked at too."""
     found: list[Finding] = []
     for check in (
         _git,
@@ -48,6 +49,7 @@ def examine(ctx: Context) -> list[Finding]:
         doctor_data.snapshots,
         _apps,
         _live,
+        *((doctor_swarm.disks,) if asked else ()),
     ):
         found.extend(_tried(check, ctx))
     return found

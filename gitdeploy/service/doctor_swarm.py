@@ -11,10 +11,13 @@ from gitdeploy.service.context import Context
 from gitdeploy.service.finding import Finding
 
 if TYPE_CHECKING:
+    from gitdeploy.runtime.swarm.disk import Room
     from gitdeploy.runtime.swarm.look import Sight
 
 _AHEAD = 5.0
 """Seconds that a clock may differ; signatures and certificates are about times."""
+_LONGEST = 20.0
+"""Seconds that nodes may take to say how full their disks are; one may have to fetch the image that looks."""
 
 
 def engine(ctx: Context) -> Iterator[Finding]:
@@ -56,6 +59,38 @@ def registry(ctx: Context) -> Iterator[Finding]:
             )  # fmt: skip
     if not missing:
         yield Finding("registry", "ok", "the registry has the images of all that is live, each proven")
+
+
+def disks(ctx: Context) -> Iterator[Finding]:
+    """Has each node room? That starts a container on all of them, so it is done only when somebody asks."""
+    said = ctx.server.swarm
+    if not said.registry or not said.files:
+        return
+    from gitdeploy.runtime.swarm import disk
+
+    found = disk.look(swarm.engine_of(ctx, patience=3.0), said.files, within=_LONGEST)
+    for one in found:
+        yield from _room(one, ctx.server.min_free)
+    known = [(one.share, one.node) for one in found if one.share is not None]
+    if known and len(known) == len(found) and min(known)[0] >= 2 * ctx.server.min_free:
+        share, node = min(known)
+        yield Finding(
+            "node disks", "ok", f"{share:.0f} % of the disk of {node}, the fullest of the nodes, is free"
+        )
+
+
+def _room(one: Room, needed: float) -> Iterator[Finding]:
+    if one.share is None:
+        said = f"{one.node} did not say within {_LONGEST:.0f} s how full its disk is."
+        yield Finding(
+            "node disks", "warning", said, "See: docker node ls, and whether it can fetch [swarm] files."
+        )
+    elif one.share < 2 * needed:
+        level = "problem" if one.share < needed else "warning"
+        said = f"{one.share:.1f} % of the disk of {one.node} is free."
+        yield Finding(
+            "node disks", level, said, "There: docker system prune --all --force, or a larger disk."
+        )
 
 
 def _nodes(seen: Sight) -> Iterator[Finding]:

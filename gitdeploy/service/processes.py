@@ -18,7 +18,7 @@ from gitdeploy.errors import Invalid, NotFound
 from gitdeploy.runtime.apps import driver, reading
 from gitdeploy.runtime.apps.driver import App
 from gitdeploy.runtime.apps.driver import CopyRecord as CopyRecord
-from gitdeploy.service import history, serving, slot, swarm
+from gitdeploy.service import history, serving, slot, swarm, swarm_job, swarm_seen
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.teller import Teller
@@ -124,17 +124,19 @@ def console(ctx: Context, actor: Actor, site: Site, env: str, line: str, seat: S
 
 def tail(ctx: Context, actor: Actor, site: Site, env: str, process: str, count: int) -> list[str]:
     """The last lines that programs said, in the order of their times; `process` is `web.1`, `web`, or "" for all."""
-    folder = _log_folder(ctx, actor, site, env, process)
-    live = live_release(ctx, site.name, env)
-    if live is not None and live.image:
-        where = history.environment_of(ctx, site, env)
-        return swarm.tail(ctx, where, process.partition(".")[0], max(1, min(count, 10_000)))
-    return reading.together(reading.listed(folder, process or "*"), max(1, min(count, 10_000)))
+    where, folder = _log_folder(ctx, actor, site, env, process)
+    count = max(1, min(count, 10_000))
+    if _is_on_swarm(ctx, where):
+        return swarm_seen.tail(ctx, where, folder, process, count)
+    return reading.together(reading.listed(folder, process or "*"), count)
 
 
 def follow(ctx: Context, actor: Actor, site: Site, env: str, process: str) -> Iterator[list[str]]:
     """What programs say from now on, without end."""
-    return reading.follow(_log_folder(ctx, actor, site, env, process), process or "*")
+    where, folder = _log_folder(ctx, actor, site, env, process)
+    if _is_on_swarm(ctx, where):
+        return swarm_seen.follow(ctx, where, folder, process)
+    return reading.follow(folder, process or "*")
 
 
 def _run_on_swarm(
@@ -153,7 +155,7 @@ def _run_on_swarm(
         "processes.run", actor=actor.name, site=where.site, env=where.name, subject=live.slot, data=told
     )
     like = swarm.programs(ctx, where, live, serving.settings(ctx, live))[0]
-    code, said = swarm.run(ctx, like, name, line, within)
+    code, said = swarm_job.run(ctx, like, name, line, within)
     for one in said:
         teller.raw(one.encode() + b"\n")
     return code
@@ -186,9 +188,15 @@ def _live(ctx: Context, env: Environment) -> App:
     return App(ctx.home, env.site, env.folder, live.slot)
 
 
-def _log_folder(ctx: Context, actor: Actor, site: Site, env: str, process: str) -> Path:
+def _is_on_swarm(ctx: Context, env: Environment) -> bool:
+    live = live_release(ctx, env.site, env.name)
+    return live is not None and bool(live.image)
+
+
+def _log_folder(ctx: Context, actor: Actor, site: Site, env: str, process: str) -> tuple[Environment, Path]:
+    """The environment that is meant, and where what is said here lies of it."""
     actor.need(Role.DEVELOPER, site.name, "read its logs")
     if not re.fullmatch(r"[A-Za-z0-9_-]{0,40}(\.[0-9]{1,3})?", process):
         raise Invalid(f"{process[:40]!r} is no process.", "Such as: web, or web.1")
     where = history.environment_of(ctx, site, env)
-    return App(ctx.home, site.name, where.folder, "any").logs
+    return where, App(ctx.home, site.name, where.folder, "any").logs

@@ -21,7 +21,17 @@ from gitdeploy.errors import Failed, GitdeployError, NotFound
 from gitdeploy.runtime.apps import driver
 from gitdeploy.runtime.apps.driver import App, CopyRecord
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import config, database, mishap, policy, serving, surroundings, swarm
+from gitdeploy.service import (
+    config,
+    database,
+    mishap,
+    policy,
+    serving,
+    surroundings,
+    swarm,
+    swarm_job,
+    swarm_seen,
+)
 from gitdeploy.service.context import Context
 from gitdeploy.service.database import Held
 from gitdeploy.service.journal import live_release
@@ -102,7 +112,7 @@ def processes(ctx: Context, env: Environment) -> tuple[CopyRecord, ...]:
     """What runs for the live release of an environment."""
     live = live_release(ctx, env.site, env.name)
     if live is not None and live.image:
-        return swarm.copies(ctx, env)
+        return swarm_seen.copies(ctx, env)
     if live is None or live.serves != "app":
         return ()
     try:
@@ -199,7 +209,7 @@ def _on_swarm(ctx: Context, env: Environment, release: Release, proven: Proven, 
     release = swarm.prepare(ctx, env, release, proven, teller)
     program = swarm.programs(ctx, env, release, proven.settings)
     if proven.is_app and release.kind in rules.FORWARD:
-        swarm.run_release(ctx, program, proven.settings, teller)
+        swarm_job.release(ctx, env, program[0], proven.settings, teller)
     release = database.remember(ctx, release, before, database.shapes(held))
     swarm.roll_out(ctx, program, teller)
     return release

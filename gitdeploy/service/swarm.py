@@ -17,32 +17,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from gitdeploy.domain.app import RELEASE, WEB, AppSpec
+from gitdeploy.domain.app import WEB, AppSpec
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.image import EDGE, HOME
 from gitdeploy.domain.names import PRODUCTION, host
 from gitdeploy.domain.release import Release
 from gitdeploy.domain.swarm import LABEL, Unit, service_name
-from gitdeploy.errors import Failed, GitdeployError, Invalid
-from gitdeploy.runtime.apps.record import CopyRecord
+from gitdeploy.errors import Failed, Invalid
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.runtime.swarm.engine import PATIENCE, Engine, Service, Task
-from gitdeploy.service import config, database, image, mishap, serving, surroundings
+from gitdeploy.runtime.swarm.engine import PATIENCE, Engine, Service
+from gitdeploy.service import config, database, image, serving, surroundings
 from gitdeploy.service.context import Context
 from gitdeploy.service.serving import Proven
 from gitdeploy.service.teller import Teller
 
 log = logging.getLogger("gitdeploy.swarm")
-
-LONGEST_COMMAND = 3600.0
-"""Seconds that a release command may take."""
-_STATES = {
-    "running": "running",
-    "failed": "crashed",
-    "rejected": "crashed",
-    "shutdown": "ended",
-    "complete": "ended",
-}
 
 
 def engine_of(ctx: Context, *, patience: float = PATIENCE) -> Engine:
@@ -57,14 +46,14 @@ def prepare(ctx: Context, env: Environment, release: Release, proven: Proven, te
     """Have the image of `release` in the registry, proven, and the edge on every node. Returns the release with its
     image. Nothing that runs is touched. Raises Failed, Invalid, NotProven.
     """
+    from gitdeploy.runtime.swarm import edge
+
     _refuse_folders(proven.settings)
     _refuse_gate(ctx, env)
     build = ctx.ledger.builds.get(release.build)
     if build is None:
         raise Failed(f"{release.name} names the build {release.build}, which the ledger does not have.")
     reference = image.ensure(ctx, ctx.site(env.site), build, proven, teller).reference
-    from gitdeploy.runtime.swarm import edge
-
     said = ctx.server.swarm
     edge.ensure(engine_of(ctx), said.network, said.edge, said.port)
     lay_out(ctx, env, release)
@@ -105,30 +94,6 @@ def programs(ctx: Context, env: Environment, release: Release, settings: Mapping
     return sorted(found, key=lambda one: (one.program != WEB, one.program))
 
 
-def run_release(ctx: Context, units: list[Unit], settings: Mapping[str, Any], teller: Teller) -> None:
-    """Run the release command, if there is one, once and with the new image. Raises Failed with its last lines."""
-    line = settings["processes"].get(RELEASE, {}).get("command", "")
-    if not line:
-        return
-    teller.detail(f"release command: {line}")
-    code, said = run(ctx, units[0], f"{units[0].release}-{RELEASE}", line, LONGEST_COMMAND)
-    if code == 0:
-        for one in said:
-            teller.detail(f"  {one}")
-        return
-    raise mishap.of_command(RELEASE, code, said)
-
-
-def run(ctx: Context, like: Unit, name: str, line: str, within: float) -> tuple[int | None, list[str]]:
-    """Run a shell line once on some node, with the image and variables of `like`, as the job `name`; its exit code,
-    None when it took too long, and its last lines. Raises Busy while one of that name runs.
-    """
-    from gitdeploy.runtime.swarm import job
-
-    once = replace(like, name=service_name(like.name, name), program=name, line=line)
-    return job.run(engine_of(ctx), once, ctx.server.swarm.network, within=within)
-
-
 def roll_out(ctx: Context, units: list[Unit], teller: Teller) -> None:
     """Raises Failed, with the containers' last lines, when one of them does not become healthy. Programs before it are
     new by then: `keep` takes them back.
@@ -154,15 +119,14 @@ def keep(ctx: Context, env: Environment, live: Release | None) -> None:
     wanted = []
     if live is not None and live.image:
         wanted = programs(ctx, env, live, serving.settings(ctx, live))
+    mine, secrets = engine.whole(_labels(ctx, env))
+    found = {label(one, "program"): one for one in mine if not _is_job(one)}
     for unit in wanted:
-        found = service.find(engine, unit)
-        if found is None or not service.is_as_wanted(found, unit):
+        if service.tell(engine, unit, ctx.server.swarm.network, found.pop(unit.program, None)):
             log.warning("%s %s: %s is put back to %s", env.site, env.name, unit.program, unit.release)
-            service.tell(engine, unit, ctx.server.swarm.network)
-    stay = {one.program for one in wanted}
-    mine = engine.services(_labels(ctx, env))
-    engine.remove(one for one in mine if _label(one, "program") not in stay and not _is_job(one))
-    engine.remove_secrets(_labels(ctx, env), keep={one.secret for one in wanted})
+    engine.remove(found.values())
+    kept = {one.secret for one in wanted}
+    engine.remove_secrets(one for one in secrets if one["Spec"]["Name"] not in kept)
 
 
 def end(ctx: Context, env: Environment) -> None:
@@ -196,28 +160,13 @@ def scale(ctx: Context, env: Environment, live: Release, counts: Mapping[str, in
             )
 
 
-def copies(ctx: Context, env: Environment) -> tuple[CopyRecord, ...]:
-    """What runs for an environment, a record for each container that should; [] when the engine does not say."""
-    engine = engine_of(ctx, patience=2.0)
-    found = []
-    try:
-        for one in engine.services(_labels(ctx, env)):
-            wanted = [task for task in engine.tasks(one["ID"]) if task["DesiredState"] == "running"]
-            found += [_record(_label(one, "program"), number, task) for number, task in enumerate(wanted, 1)]
-    except GitdeployError as error:
-        log.warning("%s %s: %s", env.site, env.name, error.message)
-    return tuple(sorted(found, key=lambda one: one.name))
+def services(ctx: Context, env: Environment, engine: Engine) -> list[Service]:
+    """Those of the programs of an environment that stay."""
+    return [one for one in engine.services(_labels(ctx, env)) if not _is_job(one)]
 
 
-def tail(ctx: Context, env: Environment, program: str, count: int) -> list[str]:
-    """The last lines of the containers of a program, or of all."""
-    engine = engine_of(ctx, patience=2.0)
-    mine = engine.services(_labels(ctx, env))
-    return [
-        f"{_label(one, 'program')} {_label(one, 'release')} | {line}"
-        for one in mine if program in ("", _label(one, "program"))
-        for line in engine.logs(one["ID"], count=count)
-    ]  # fmt: skip
+def label(of: Service, name: str) -> str:
+    return str(of["Spec"]["Labels"].get(f"{LABEL}.{name}", ""))
 
 
 # Private
@@ -263,20 +212,9 @@ def _labels(ctx: Context, env: Environment) -> dict[str, str]:
     return {f"{LABEL}.site": ctx.site(env.site).id, f"{LABEL}.env": env.folder}
 
 
-def _label(of: Service, name: str) -> str:
-    return str(of["Spec"]["Labels"].get(f"{LABEL}.{name}", ""))
-
-
 def _is_job(one: Service) -> bool:
     """Something that is run once: it goes when it has ended."""
     return any(name in one["Spec"].get("Mode", {}) for name in ("ReplicatedJob", "GlobalJob"))
-
-
-def _record(program: str, number: int, task: Task) -> CopyRecord:
-    from gitdeploy.runtime.swarm import service
-
-    state = _STATES.get(task["Status"]["State"], "starting")
-    return CopyRecord(f"{program}.{number}", state, last=service.trouble(task))
 
 
 def _said(unit: Unit) -> str:

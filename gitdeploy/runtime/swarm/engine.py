@@ -6,9 +6,10 @@ sentence when that takes too long.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gitdeploy.errors import Failed
@@ -25,6 +26,7 @@ _TIMEOUT = 20  # seconds for one answer
 
 Service = dict[str, Any]
 Task = dict[str, Any]
+Secret = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -72,54 +74,32 @@ class Engine:
 
     def services(self, labels: Mapping[str, str]) -> list[Service]:
         """All services that have these labels."""
-        wanted = [f"{name}={value}" if value else name for name, value in labels.items()]
-        found: list[Service] = self.ask(
-            lambda client: client.services(filters={"label": wanted}, status=True)
-        )
+        found: list[Service] = self.ask(lambda client: _services(client, labels))
         return found
+
+    def whole(self, labels: Mapping[str, str]) -> tuple[list[Service], list[Secret]]:
+        """All services and all secrets that have these labels."""
+        return self.ask(
+            lambda client: (_services(client, labels), client.secrets(filters={"label": _filter(labels)}))
+        )
 
     def tasks(self, service: str) -> list[Task]:
         """What the engine runs, and has run, for a service; the newest first."""
         found: list[Task] = self.ask(lambda client: client.tasks({"service": service}))
         return sorted(found, key=lambda one: str(one["CreatedAt"]), reverse=True)
 
-    def logs(self, service: str, *, count: int = 100, since: int = 0) -> list[str]:
-        """The last lines of all containers of a service; `since` is seconds since 1970. [] when they cannot be had."""
-
-        def read(client: docker.APIClient) -> list[str]:
-            parts = client.service_logs(
-                service, stdout=True, stderr=True, tail=str(count), since=since, is_tty=False
-            )
-            return b"".join(parts).decode(errors="replace").splitlines()
-
-        from docker.errors import APIError
-
-        try:
-            return replace(self, patience=5.0).ask(read)
-        except (APIError, Failed):
-            return []
-
     def remove(self, services: Iterable[Service]) -> None:
         """Those that have gone already are fine."""
         for one in services:
             self.ask(lambda client, id=one["ID"]: _gone(client.remove_service, id))  # type: ignore[misc]
 
-    def remove_secrets(self, labels: Mapping[str, str], keep: Iterable[str]) -> None:
-        """Secrets with these labels, but for those called `keep` and those in use."""
+    def remove_secrets(self, secrets: Iterable[Secret]) -> None:
+        """Those that are in use stay."""
         from docker.errors import APIError
 
-        kept = set(keep)
-
-        def act(client: docker.APIClient) -> None:
-            wanted = [f"{name}={value}" for name, value in labels.items()]
-            for one in client.secrets(filters={"label": wanted}):
-                if one["Spec"]["Name"] not in kept:
-                    try:
-                        client.remove_secret(one["ID"])
-                    except APIError:
-                        continue
-
-        self.ask(act)
+        for one in secrets:
+            with contextlib.suppress(APIError):
+                self.ask(lambda client, id=one["ID"]: client.remove_secret(id))  # type: ignore[misc]
 
 
 def connected(address: str) -> docker.APIClient:
@@ -128,6 +108,15 @@ def connected(address: str) -> docker.APIClient:
     return docker.APIClient(
         base_url=address, version="auto", timeout=_TIMEOUT, use_ssh_client=address.startswith("ssh://")
     )
+
+
+def _services(client: docker.APIClient, labels: Mapping[str, str]) -> list[Service]:
+    found: list[Service] = client.services(filters={"label": _filter(labels)}, status=True)
+    return found
+
+
+def _filter(labels: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" if value else name for name, value in labels.items()]
 
 
 def _is_passing(error: APIError) -> bool:

@@ -10,15 +10,17 @@ from docker.errors import APIError
 
 from gitdeploy.domain.swarm import Unit
 from gitdeploy.errors import Busy, Failed
-from gitdeploy.runtime.swarm import service
+from gitdeploy.runtime.swarm import said, service
+from gitdeploy.runtime.swarm.containers import trouble
 from gitdeploy.runtime.swarm.engine import Engine
+from gitdeploy.runtime.swarm.said import Line
 from gitdeploy.runtime.swarm.wanted import wanted
 
 _PAUSE = 0.3
 
 
-def run(engine: Engine, unit: Unit, network: str, *, within: float) -> tuple[int | None, list[str]]:
-    """Its exit code, None when it was ended after `within` seconds, and its last lines. The name of `unit` is taken as
+def run(engine: Engine, unit: Unit, network: str, *, within: float) -> tuple[int | None, list[Line]]:
+    """Its exit code, None when it was ended after `within` seconds, and what it said. The name of `unit` is taken as
     long as it runs: Failed says so, or that no node takes it.
     """
     unit = replace(unit, replicas=1, check=None, hosts=())
@@ -26,18 +28,19 @@ def run(engine: Engine, unit: Unit, network: str, *, within: float) -> tuple[int
 
     def create(client: APIClient) -> str:
         try:
-            said = client.create_service(made.task, name=unit.name, labels=unit.labels, mode=made.mode,
+            one = client.create_service(made.task, name=unit.name, labels=unit.labels, mode=made.mode,
                                          endpoint_spec=made.endpoint)  # fmt: skip
         except APIError as error:
             if error.status_code == 409:
                 raise Busy(f"{unit.program} still runs.", "Wait until it has ended.", again=10) from error
             raise Failed(f"The swarm does not run {unit.program}: {error.explanation or error}.") from error
-        return str(said["ID"])
+        return str(one["ID"])
 
     id = engine.ask(create)
     try:
         code = _wait(engine, id, time.monotonic() + within)
-        return code, engine.logs(id, count=200)
+        secrets = {one["ID"]: unit.secrets.values() for one in engine.tasks(id)}
+        return code, said.masked(said.lines(engine, id), secrets)
     finally:
         engine.remove([{"ID": id}])
 
@@ -51,6 +54,6 @@ def _wait(engine: Engine, id: str, until: float) -> int | None:
                     one["Status"].get("ContainerStatus", {}).get("ExitCode", 0 if state == "complete" else 1)
                 )
             if state in ("rejected", "orphaned"):
-                raise Failed(f"No node runs it: {service.trouble(one)}.")
+                raise Failed(f"No node runs it: {trouble(one)}.")
         time.sleep(_PAUSE)
     return None

@@ -15,6 +15,8 @@ from docker.errors import APIError
 
 from gitdeploy.domain.swarm import LABEL, Unit
 from gitdeploy.errors import Failed
+from gitdeploy.runtime.swarm import said
+from gitdeploy.runtime.swarm.containers import release_of, trouble
 from gitdeploy.runtime.swarm.engine import Engine, Service, Task
 from gitdeploy.runtime.swarm.wanted import Wanted, secret_file, wanted
 
@@ -26,7 +28,6 @@ _STEADY = 1.0
 """Seconds that new containers have to be well together: those of a service on every node are not made all at once."""
 _BACK = ("rollback_completed", "rollback_paused")
 _GOING = ("updating", "rollback_started")
-_FAILED = ("failed", "rejected", "orphaned")
 _QUOTED = 20  # lines
 
 
@@ -36,12 +37,12 @@ def put(engine: Engine, unit: Unit, network: str) -> None:
     Nothing is touched when that is so already. Raises Failed, with what its containers said last, when it is not: the
     engine has then gone back to what it ran before, or runs nothing when there was nothing.
     """
-    since = int(time.time())
-    is_new = find(engine, unit) is None
-    if not tell(engine, unit, network):
+    since = time.time()
+    found = find(engine, unit)
+    if not tell(engine, unit, network, found):
         return
     try:
-        if is_new:
+        if found is None:
             _wait_first(engine, unit)
         else:
             _wait_update(engine, unit)
@@ -49,9 +50,10 @@ def put(engine: Engine, unit: Unit, network: str) -> None:
         raise _explained(engine, unit, error, since) from error
 
 
-def tell(engine: Engine, unit: Unit, network: str) -> bool:
-    """Have the engine begin to run `unit`; False when it does already. Raises Failed when it refuses."""
-    found = find(engine, unit)
+def tell(engine: Engine, unit: Unit, network: str, found: Service | None) -> bool:
+    """Have the engine begin to run `unit`, of which `found` is the service that there is; False when that is so
+    already. Raises Failed when it refuses.
+    """
     if found is not None and is_as_wanted(found, unit):
         return False
     made = wanted(unit, network, secret(engine, unit))
@@ -64,15 +66,14 @@ def tell(engine: Engine, unit: Unit, network: str) -> bool:
 
 def find(engine: Engine, unit: Unit) -> Service | None:
     """The service of that program in that environment, whatever it runs."""
-    labels = {name: unit.labels[name] for name in (f"{LABEL}.site", f"{LABEL}.env", f"{LABEL}.program")}
-    return next(iter(engine.services(labels)), None)
+    return next(iter(engine.services(_place(unit))), None)
 
 
 def is_as_wanted(service: Service, unit: Unit) -> bool:
     """Whether it is what is wanted, and nothing is under way with it."""
     state = service.get("UpdateStatus", {}).get("State", "completed")
-    said: dict[str, str] = service["Spec"]["Labels"]
-    return said.get(f"{LABEL}.wanted") == unit.digest and state not in _GOING
+    labels: dict[str, str] = service["Spec"]["Labels"]
+    return labels.get(f"{LABEL}.wanted") == unit.digest and state not in _GOING
 
 
 def has_arrived(service: Service, tasks: list[Task], unit: Unit) -> bool:
@@ -87,7 +88,7 @@ def has_arrived(service: Service, tasks: list[Task], unit: Unit) -> bool:
     if state in _GOING:
         return False
     due = [one for one in tasks if one["DesiredState"] == "running"]
-    fresh = [one for one in due if _release(one) == unit.release and one["Status"]["State"] == "running"]
+    fresh = [one for one in due if release_of(one) == unit.release and one["Status"]["State"] == "running"]
     if len(fresh) == len(due) and (len(due) >= unit.replicas if unit.replicas is not None else bool(due)):
         return True
     if state == "paused":
@@ -110,14 +111,6 @@ def secret(engine: Engine, unit: Unit) -> str:
     return engine.ask(act)
 
 
-def trouble(task: Task) -> str:
-    """Why a container ended or never began; "" when it is well."""
-    status = task["Status"]
-    if status["State"] not in _FAILED:
-        return ""
-    return str(status.get("Err") or status.get("Message") or status["State"])
-
-
 # Private
 
 
@@ -137,8 +130,8 @@ def _create(engine: Engine, unit: Unit, made: Wanted) -> None:
 
 def _update(engine: Engine, unit: Unit, made: Wanted) -> None:
     def act(client: APIClient) -> None:
-        labels = {name: unit.labels[name] for name in (f"{LABEL}.site", f"{LABEL}.env", f"{LABEL}.program")}
-        found = client.services(filters={"label": [f"{name}={value}" for name, value in labels.items()]})[0]
+        labels = [f"{name}={value}" for name, value in _place(unit).items()]
+        found = client.services(filters={"label": labels})[0]
         if found["Spec"]["Labels"].get(f"{LABEL}.wanted") == unit.digest:
             return  # by the try before this one
         client.update_service(
@@ -194,30 +187,33 @@ def _wait_update(engine: Engine, unit: Unit) -> None:
         if has_arrived(service, engine.tasks(service["ID"]), unit):
             return
         if time.monotonic() > until:
-            said = service.get("UpdateStatus", {}).get("Message", "")
-            raise Failed(f"{unit.program} is not there after {_ROOM:.0f} s: {said}.")
+            state = service.get("UpdateStatus", {}).get("Message", "")
+            raise Failed(f"{unit.program} is not there after {_ROOM:.0f} s: {state}.")
         time.sleep(_PAUSE)
 
 
 def _waits_for(tasks: list[Task]) -> str:
-    said = next((one["Status"].get("Err") for one in tasks if one["Status"].get("Err")), "")
-    return f"The engine says: {said}" if said else "See: docker service ps"
+    why = next((one["Status"].get("Err") for one in tasks if one["Status"].get("Err")), "")
+    return f"The engine says: {why}" if why else "See: docker service ps"
 
 
-def _explained(engine: Engine, unit: Unit, error: Failed, since: int) -> Failed:
+def _explained(engine: Engine, unit: Unit, error: Failed, since: float) -> Failed:
     """With the reason that a container gave, and the lines it said last."""
     service = find(engine, unit)
     if service is None:
         return error
-    fresh = [one for one in engine.tasks(service["ID"]) if _release(one) == unit.release]
-    why = next((said for one in fresh if (said := trouble(one))), "")
-    lines = engine.logs(service["ID"], count=200, since=since)[-_QUOTED:]
-    hint = "\n".join(["Its last lines:", *lines]) if lines else error.hint
+    fresh = [one for one in engine.tasks(service["ID"]) if release_of(one) == unit.release]
+    why = next((reason for one in fresh if (reason := trouble(one))), "")
+    secrets = {one["ID"]: unit.secrets.values() for one in fresh}
+    lines = said.masked(said.lines(engine, service["ID"], count=200, since=since), secrets)[-_QUOTED:]
+    quoted = [f"The last lines of {unit.program}:", *(one.text for one in lines)]
+    hint = "\n".join(quoted) if lines else error.hint
     return Failed(
         f"{error.message.removesuffix('.')}: {why}." if why and why not in error.message else error.message,
         hint,
     )
 
 
-def _release(task: Task) -> str:
-    return str(task["Spec"]["ContainerSpec"].get("Labels", {}).get(f"{LABEL}.release", ""))
+def _place(unit: Unit) -> dict[str, str]:
+    """The labels of one program of one environment."""
+    return {name: unit.labels[name] for name in (f"{LABEL}.site", f"{LABEL}.env", f"{LABEL}.program")}

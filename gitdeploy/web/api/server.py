@@ -29,7 +29,7 @@ class Session(BaseModel):
 def examine(ctx: Ctx, who: Who) -> list[Finding]:
     """Examine the server: findings with their level and what to do."""
     who.need(Role.ADMIN, EVERY_SITE, "examine the server")
-    return doctor.examine(ctx)
+    return doctor.examine(ctx, asked=True)
 
 
 @router.post("/gc")

@@ -1,8 +1,8 @@
 """Three machines of a swarm, as far as one machine can play them: a network namespace and an engine each.
 
-They hang on a bridge in a fourth namespace. This machine is on it too, at `GATE`: the registry listens there, and
-the server and the visitors reach the nodes as from any other machine. Nothing may be published through the ingress
-mesh here (the kernel has no IPVS).
+They hang on a bridge in a fourth namespace. This machine is on it too, at the ground's `gate`: the registry listens
+there, and the server and the visitors reach the nodes as from any other machine. Nothing may be published through the
+ingress mesh here (the kernel has no IPVS). Each swarm has a ground of its own, so several may be up at a time.
 """
 
 from __future__ import annotations
@@ -31,11 +31,38 @@ from swarm_support import (
     registry,
 )
 
-GATE = "10.88.0.2"
 PORT = 18080
 """Where the edge listens on every node."""
-SWITCH = "gdswitch"
+DISK = 512 * 1024**2
+"""Bytes of a node's."""
+_GROUNDS = range(1, 17)
 _SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Names and addresses that no other swarm has."""
+
+    number: int
+
+    @property
+    def gate(self) -> str:
+        """This machine's address among the nodes."""
+        return self.address(2)
+
+    @property
+    def switch(self) -> str:
+        return f"gd{self.number}switch"
+
+    @property
+    def plug(self) -> str:
+        return f"gd{self.number}host"
+
+    def node(self, number: int) -> str:
+        return f"gd{self.number}node{number}"
+
+    def address(self, host: int) -> str:
+        return f"10.88.{self.number}.{host}"
 
 
 @dataclass
@@ -45,6 +72,15 @@ class Node(Engine):
     name: str = ""
     address: str = ""
     link: str = ""
+    switch: str = ""
+
+    def start(self) -> None:
+        """Its disk is a small one of its own, in memory, which outlives an engine that is killed."""
+        disk = self.folder / "data"
+        if not disk.is_mount():
+            disk.mkdir(parents=True, exist_ok=True)
+            run("mount", "-t", "tmpfs", "-o", f"size={DISK}", "node", str(disk))
+        super().start()
 
     @property
     def client(self) -> docker.DockerClient:
@@ -73,14 +109,15 @@ class Node(Engine):
 
     def cut(self) -> None:
         """Nobody reaches it any more, nor it anybody."""
-        run(*within(SWITCH), "ip", "link", "set", self.link, "down")
+        run(*within(self.switch), "ip", "link", "set", self.link, "down")
 
     def mend(self) -> None:
-        run(*within(SWITCH), "ip", "link", "set", self.link, "up")
+        run(*within(self.switch), "ip", "link", "set", self.link, "up")
 
 
 @dataclass
 class Swarm:
+    ground: Ground
     registry: Registry
     images: dict[str, str]
     """`base`, `files` and `edge`, as `[swarm]` of server.toml takes them."""
@@ -122,22 +159,22 @@ def run(*command: str, check: bool = True) -> str:
 @contextlib.contextmanager
 def swarm(folder: Path, count: int = 3) -> Iterator[Swarm]:
     """`count` nodes, each of them a manager, and a registry with the images that a server needs."""
-    names = [f"gdnode{number}" for number in range(1, count + 1)]
     with contextlib.ExitStack() as ends:
-        ends.enter_context(_alone())
-        ends.enter_context(_network(names))
-        reg = ends.enter_context(registry(folder / "registry", host=GATE))
+        ground = ends.enter_context(_ground())
+        names = [ground.node(number) for number in range(1, count + 1)]
+        ends.enter_context(_network(ground, names))
+        reg = ends.enter_context(registry(folder / "registry", host=ground.gate))
         images = {
             "base": push_base(reg),
             "files": push_files_base(reg),
             "edge": push_image(reg, "caddy", base_layer(), program_layer("caddy")),
         }
-        made = Swarm(reg, images)
+        made = Swarm(ground, reg, images)
         for number, name in enumerate(names, start=1):
             own = ("unshare", "--uts", "sh", "-c", 'hostname "$0"; exec "$@"', name)
             node = Node(
-                folder / name, ("--insecure-registry", reg.address), (*within(name), *own),
-                name=name, address=f"10.88.0.{10 + number}", link=f"to-{name}",
+                folder / name, ("--insecure-registry", reg.address), (*within(name), *own), name=name,
+                address=ground.address(10 + number), link=f"to-{name}", switch=ground.switch,
             )  # fmt: skip
             made.nodes.append(node)
             ends.callback(node.stop)
@@ -156,52 +193,49 @@ def swarm(folder: Path, count: int = 3) -> Iterator[Swarm]:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """The namespaces have the same names and addresses for everybody, so one has them at a time."""
-    with open(Path(tempfile.gettempdir()) / "gitdeploy-swarm.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _ground() -> Iterator[Ground]:
+    """One that nobody stands on."""
+    for number in _GROUNDS:
+        with open(Path(tempfile.gettempdir()) / f"gitdeploy-swarm-{number}.lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield Ground(number)
+            return
+    raise AssertionError("every ground is taken")
 
 
 @contextlib.contextmanager
-def _network(names: list[str]) -> Iterator[None]:
-    _take_down(names)
+def _network(ground: Ground, names: list[str]) -> Iterator[None]:
+    _take_down(ground, names)
     try:
-        run("ip", "netns", "add", SWITCH)
-        switch = within(SWITCH)
+        switch = within(ground.switch)
+        run("ip", "netns", "add", ground.switch)
         run(*switch, "ip", "link", "add", "br0", "type", "bridge")
         run(*switch, "ip", "link", "set", "br0", "up")
-        run("ip", "link", "add", "gdhost", "type", "veth", "peer", "name", "host0", "netns", SWITCH)
-        run("ip", "addr", "add", f"{GATE}/24", "dev", "gdhost")
-        run("ip", "link", "set", "gdhost", "up")
+        _plug(ground.plug, ("host0", ground.switch))
+        run("ip", "addr", "add", f"{ground.gate}/24", "dev", ground.plug)
+        run("ip", "link", "set", ground.plug, "up")
         run(*switch, "ip", "link", "set", "host0", "master", "br0", "up")
         for number, name in enumerate(names, start=1):
             run("ip", "netns", "add", name)
             run(*within(name), "ip", "link", "set", "lo", "up")
-            run(
-                "ip",
-                "link",
-                "add",
-                f"to-{name}",
-                "netns",
-                SWITCH,
-                "type",
-                "veth",
-                "peer",
-                "name",
-                "eth0",
-                "netns",
-                name,
-            )
-            run(*within(name), "ip", "addr", "add", f"10.88.0.{10 + number}/24", "dev", "eth0")
+            _plug(f"to-{name}", ("eth0", name), "netns", ground.switch)
+            run(*within(name), "ip", "addr", "add", f"{ground.address(10 + number)}/24", "dev", "eth0")
             run(*within(name), "ip", "link", "set", "eth0", "up")
             run(*switch, "ip", "link", "set", f"to-{name}", "master", "br0", "up")
         yield
     finally:
-        _take_down(names)
+        _take_down(ground, names)
 
 
-def _take_down(names: list[str]) -> None:
-    run("ip", "link", "del", "gdhost", check=False)
-    for name in (SWITCH, *names):
+def _plug(name: str, other: tuple[str, str], *where: str) -> None:
+    """A cable: one end is `name`, the other a name in a namespace."""
+    run("ip", "link", "add", name, *where, "type", "veth", "peer", "name", other[0], "netns", other[1])
+
+
+def _take_down(ground: Ground, names: list[str]) -> None:
+    run("ip", "link", "del", ground.plug, check=False)
+    for name in (ground.switch, *names):
         run("ip", "netns", "del", name, check=False)
