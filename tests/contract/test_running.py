@@ -138,7 +138,7 @@ def test_nobody_notices_a_push_and_all_programs_move(shop: Stage) -> None:
 def test_scaling_holds_over_the_next_push(shop: Stage) -> None:
     shop.server.cli("scale", "shop", "web=2", "worker=0")
     two = [("web.1", "running"), ("web.2", "running")]
-    assert listed(shop) == two
+    eventually(lambda: listed(shop) == two)
     eventually(lambda: (len(shop.roll.there("web")), shop.roll.there("worker")) == (2, []))
     shop.change("third")
     shop.push()

@@ -286,20 +286,6 @@ def keepers(server: Server) -> int:
     return found
 
 
-def test_scheduled_commands_run_beside_what_is_live_and_not_in_previews(server, shop):
-    shop.write(
-        "gitdeploy.toml",
-        '[cron]\n"* * * * *" = "echo $GITDEPLOY_ENV $GITDEPLOY_RELEASE >> $GITDEPLOY_DATA/ran"\n',
-    )
-    shop.commit("every minute")
-    assert shop.push("HEAD:feature/x").ok
-    assert shop.push("main").ok
-    ran = server.home / "sites/blog/production/data/1/ran"
-    eventually(ran.exists, seconds=70)
-    assert ran.read_text() == "production r3\n"
-    assert not (server.home / "sites/blog/feature-x/data/1/ran").exists()
-
-
 @pytest.mark.parametrize("ill", ["errors", "crashes"])
 def test_what_fails_in_its_watch_window_is_rolled_back_and_marked(server, shop, ill):
     shop.write("gitdeploy.toml", '[production]\nwatch = "5m"\n')
