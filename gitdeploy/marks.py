@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Collection
@@ -39,14 +40,30 @@ def send(pids: Collection[int], number: int) -> None:
 
 
 def end(find: Callable[[], Collection[int]], *, within: float = 10.0) -> bool:
-    """Kill what `find` finds until it finds nothing; false when that took longer than `within` seconds."""
+    """Kill what `find` finds until it finds nothing and all of it has ended; false when that took longer than `within`
+    seconds. One that is ending has neither mark nor group any more, but its files are still open.
+    """
     until = time.monotonic() + within
-    while left := find():
-        send(left, signal.SIGKILL)
-        if time.monotonic() > until:
-            return False
-        time.sleep(_PAUSE)
-    return True
+    with contextlib.ExitStack() as held:
+        ending: dict[int, int] = {}
+        while left := find():
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    if pid not in ending:
+                        ending[pid] = os.pidfd_open(pid)
+                        held.callback(os.close, ending[pid])
+            send(left, signal.SIGKILL)
+            if time.monotonic() > until:
+                return False
+            time.sleep(_PAUSE)
+        return all(_has_ended(one, until) for one in ending.values())
+
+
+def _has_ended(process: int, until: float) -> bool:
+    """pidfd_open(2): it can be read from once the process has ended, also while nobody has asked for its exit code."""
+    end = select.poll()  # select(2) knows no descriptor above 1,023
+    end.register(process, select.POLLIN)
+    return bool(end.poll(max(0.0, until - time.monotonic()) * 1000))
 
 
 def _environment(pid: str) -> list[bytes]:

@@ -17,7 +17,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import command_line
 import pytest
+
+from gitdeploy.runtime.edge import driver
+from gitdeploy.store.home import Home
 
 GITDEPLOY = (sys.executable, "-m", "gitdeploy")
 GIT_ENV = {
@@ -130,15 +134,13 @@ class Server:
                 self.process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 self.kill()
-        self.cli("edge", "stop", check=False)
+        driver.stop(Home(self.home))
         shutil.rmtree(self.home, ignore_errors=True)
         self.log.unlink(missing_ok=True)
 
     def cli(self, *words: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*GITDEPLOY, "--home", str(self.home), *words], capture_output=True, text=True, input=stdin,
-            env={**os.environ, "NO_COLOR": "1"}, timeout=120,
-        )  # fmt: skip
+        env = {**os.environ, "NO_COLOR": "1"}
+        done = command_line.run("--home", str(self.home), *words, stdin=stdin, env=env, timeout=120)
         assert not check or done.returncode == 0, done.stderr + done.stdout
         return done
 

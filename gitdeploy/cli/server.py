@@ -70,9 +70,9 @@ def edge() -> None:
 @settings
 def edge_status(asked: Settings, as_json: bool) -> None:
     """Say whether the edge runs, and where it listens."""
-    from gitdeploy.web import offline
+    from gitdeploy.web import edge
 
-    found = offline.status(asked.home)
+    found = edge.status(asked.home)
     if as_json:
         screen.facts(found)
     elif found["running"]:
@@ -86,11 +86,9 @@ def edge_status(asked: Settings, as_json: bool) -> None:
 @settings
 def edge_stop(asked: Settings) -> None:
     """Stop serving the sites; requests under way are finished."""
-    from gitdeploy.web import offline
+    from gitdeploy.web import edge
 
-    if offline.daemon_runs(asked.home):
-        raise Busy("The server is running and would start the edge again.", "Stop gitdeploy serve first.")
-    offline.stop(asked.home)
+    edge.stop(asked.home)
     click.echo("The edge is stopped.", err=True)
 
 

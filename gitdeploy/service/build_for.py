@@ -1,6 +1,6 @@
 """What a builder does when a server logs in: one build, in folders of its own, and nothing else.
 
-builder/work/<id>/source    the tree while it is built
+builder/places/<id>/source  the tree while it is built
 builder/cache/<site id>/    what builds of a site keep between runs; may be deleted at any time
 """
 
@@ -122,16 +122,16 @@ def _watch(line: Wire, over: threading.Event, gone: threading.Event) -> None:
 @contextlib.contextmanager
 def _place(home: Home) -> Iterator[Path]:
     """A folder for one build, gone afterwards; those of builders that were killed go first."""
-    work = home.builder / "work"
+    places = home.builder / "places"
     durable.make_folder(home.root, mode=0o711)
-    for folder in (home.builder, work):
+    for folder in (home.builder, places):
         durable.make_folder(folder, mode=0o711)
-    for lock in work.glob("*.lock"):
+    for lock in places.glob("*.lock"):
         with contextlib.suppress(Busy, FileNotFoundError), durable.exclusive(lock, busy=""):
             workspace.remove(lock.with_suffix(""))
             workspace.remove(lock.with_suffix(".tmp"))
             lock.unlink()
-    place = work / secrets.token_hex(8)
+    place = places / secrets.token_hex(8)
     lock = place.with_suffix(".lock")
     with durable.exclusive(lock, busy="Another build has this folder."):
         place.mkdir(mode=0o711)

@@ -133,18 +133,10 @@ def build(
                 return Output(folder, source, builder.builder_id(), builder.builder_id())
             _say(log, f"on the builder {chosen.name}")
             try:
+                reach = _reach(ctx, chosen)
                 there.build(
-                    _reach(ctx, chosen),
-                    site.id,
-                    _kind(),
-                    recipe,
-                    source,
-                    built,
-                    log,
-                    cancel,
-                    variables,
-                    secrets,
-                )
+                    reach, site.id, _kind(), recipe, source, built, log, cancel, variables, secrets
+                )  # fmt: skip
             except Away as error:
                 workspace.remove(built)
                 ctx.crew.lost(chosen.name, error.message)
@@ -187,17 +179,8 @@ def _line_for(ctx: Context) -> str:
             new = key.with_name(f".{_KEY}.new")
             for path in (new, new.with_name(f"{new.name}.pub")):
                 path.unlink(missing_ok=True)
-            words = (
-                "-q",
-                "-t",
-                "ed25519",
-                "-N",
-                "",
-                "-C",
-                f"gitdeploy@{socket.gethostname()}",
-                "-f",
-                str(new),
-            )
+            named = f"gitdeploy@{socket.gethostname()}"
+            words = ("-q", "-t", "ed25519", "-N", "", "-C", named, "-f", str(new))
             process.check(Command(("ssh-keygen", *words)))
             durable.write_file(key.with_name(f"{_KEY}.pub"), Path(f"{new}.pub").read_bytes())
             durable.write_file(key, new.read_bytes(), mode=0o600)

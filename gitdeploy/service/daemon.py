@@ -83,8 +83,9 @@ def find(home: Home) -> Daemon | None:
 
 
 def runs(home: Home) -> bool:
+    lock = home.run / "daemon.lock"
     try:
-        with durable.exclusive(home.run / "daemon.lock", busy=""):
+        with durable.exclusive(lock, busy="") if lock.exists() else contextlib.nullcontext():
             return False
     except Busy:
         return True

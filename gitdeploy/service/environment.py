@@ -18,8 +18,17 @@ from gitdeploy.errors import Busy, Failed, NotFound
 from gitdeploy.git.transaction import RefTransaction
 from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import approval, bad_commits, database, freeze, policy, preview_data, serving, slot
-from gitdeploy.service import build as builds
+from gitdeploy.service import (
+    approval,
+    bad_commits,
+    building,
+    database,
+    freeze,
+    policy,
+    preview_data,
+    serving,
+    slot,
+)
 from gitdeploy.service.context import Context
 from gitdeploy.service.journal import live_release
 from gitdeploy.service.mishap import plainly
@@ -199,8 +208,8 @@ def _build_and_show(
     refuse_if_locked(ctx, env)
     freeze.refuse(ctx, env)
     approval.refuse_waiting(ctx, env, commit.id)
-    made = builds.ensure(
-        ctx, builds.Wanted(site, commit, pending.ref, pending.actor, teller, afresh=options.no_cache)
+    made = building.ensure(
+        ctx, building.Wanted(site, commit, pending.ref, pending.actor, teller, afresh=options.no_cache)
     )
     if ctx.repository(site.name).ref(pending.ref) != pending.new:
         teller.detail("a newer push to the branch came meanwhile, so this build is not shown")

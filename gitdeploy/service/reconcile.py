@@ -25,6 +25,7 @@ from gitdeploy.runtime.routes import Routes
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.service import (
     beside,
+    building,
     cutover,
     cutover_run,
     database,
@@ -40,7 +41,6 @@ from gitdeploy.service import (
     slot,
     swarm,
 )
-from gitdeploy.service import build as builds
 from gitdeploy.service import domain as domains
 from gitdeploy.service import environment as environments
 from gitdeploy.service import release as releases
@@ -85,7 +85,7 @@ def at_start(ctx: Context) -> None:
         if (one.site, one.name) not in still_open:
             _try(f"{one.site} {one.name}", _agree, ctx, one)
     for site in ctx.ledger.sites.where():
-        _try(site.name, builds.show_missing_permalinks, ctx, site)
+        _try(site.name, building.show_missing_permalinks, ctx, site)
 
 
 def moved_apps(ctx: Context) -> None:

@@ -27,9 +27,8 @@ from gitdeploy.errors import GitdeployError
 from gitdeploy.git import notes
 from gitdeploy.git.repository import Repository
 from gitdeploy.runtime.slots import Environment as Place
-from gitdeploy.service import build as builds
+from gitdeploy.service import building, policy, snapshot_record
 from gitdeploy.service import domain as domains
-from gitdeploy.service import policy, snapshot_record
 from gitdeploy.service.context import Context
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import clock, ids
@@ -76,7 +75,7 @@ def _builds(ctx: Context, site: Site, statements: list[Statement]) -> None:
         ctx.ledger.builds.add(
             Build(
                 id=one.build_id, site=site.name, commit=one.commit, tree=one.tree, ref="", state="built",
-                actor="recover", created_at=one.started_on, key=builds.key_of(ctx, site, one.commit),
+                actor="recover", created_at=one.started_on, key=building.key_of(ctx, site, one.commit),
                 recipe=json.dumps(one.recipe), artifact=one.artifact, started_at=one.started_on,
                 finished_at=one.finished_on,
             )

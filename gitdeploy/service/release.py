@@ -23,13 +23,13 @@ from gitdeploy.runtime.apps.driver import App
 from gitdeploy.service import (
     approval,
     bad_commits,
+    building,
     diff,
     history,
     release_rehearsal,
     serving,
     surroundings,
 )
-from gitdeploy.service import build as builds
 from gitdeploy.service import config as configs
 from gitdeploy.service import environment as environments
 from gitdeploy.service.context import Context
@@ -110,7 +110,7 @@ def deploy(
     bad_commits.say(ctx, site, env_name, commit.id, teller)
     with ctx.lanes.of(site.name, env_name).turn.hold(f"{actor.name}'s push of {commit.id[:7]}", teller, stop):
         update = _from_where_it_stands(repository, update)
-        made = builds.ensure(ctx, builds.Wanted(site, commit, update.ref, ask.actor, teller, stop,
+        made = building.ensure(ctx, building.Wanted(site, commit, update.ref, ask.actor, teller, stop,
                                                 afresh=options.no_cache))  # fmt: skip
         env = environments.ensure(ctx, site.name, env_name, branch=update.ref.removeprefix("refs/heads/"))
 
@@ -131,7 +131,7 @@ def promote(ctx: Context, ask: Ask, target: Target) -> Release:
     commit, found = history.named(ctx, ask.site, env.name, target)
     _headline(ask, commit)
     bad_commits.say(ctx, ask.site, env.name, commit.id, ask.teller)
-    made = builds.Made(found, reused=True) if found else builds.ensure(ctx, wanted(ask, commit, env))
+    made = building.Made(found, reused=True) if found else building.ensure(ctx, wanted(ask, commit, env))
     return go_live(ctx, ask, env, made, commit, "promote")
 
 
@@ -140,7 +140,7 @@ def redeploy(ctx: Context, ask: Ask, target: Target) -> Release:
     env = history.environment_of(ctx, ask.site, ask.env)
     commit, _ = history.named(ctx, ask.site, env.name, target)
     _headline(ask, commit)
-    made = builds.ensure(ctx, dataclasses.replace(wanted(ask, commit, env), afresh=True))
+    made = building.ensure(ctx, dataclasses.replace(wanted(ask, commit, env), afresh=True))
     return go_live(ctx, ask, env, made, commit, "redeploy")
 
 
@@ -148,7 +148,7 @@ def go_live(
     ctx: Context,
     ask: Ask,
     env: Environment,
-    made: builds.Made,
+    made: building.Made,
     commit: CommitInfo | None,
     kind: str,
     *,
@@ -206,7 +206,7 @@ def go_live_with(
     ctx: Context, ask: Ask, env: Environment, goal: Release, brings: Exchange, still: Callable[[], None]
 ) -> Release:
     """The build of `goal` goes live together with other data, through the same switch."""
-    made = builds.Made(stored_build(ctx, goal), reused=True)
+    made = building.Made(stored_build(ctx, goal), reused=True)
     return go_live(ctx, ask, env, made, None, "restore", goal=goal, brings=brings, still=still)
 
 
@@ -255,9 +255,9 @@ def restart_moved(ctx: Context, site: Site, actor: str) -> None:
             _reconfigure(ctx, Ask(actor, site, env.name, "the site was renamed"), env)
 
 
-def wanted(ask: Ask, commit: CommitInfo, env: Environment) -> builds.Wanted:
+def wanted(ask: Ask, commit: CommitInfo, env: Environment) -> building.Wanted:
     ref = f"refs/heads/{env.branch}" if env.branch else "refs/live/" + env.folder
-    return builds.Wanted(ask.site, commit, ref, ask.actor, ask.teller, ask.gone, afresh=ask.no_cache)
+    return building.Wanted(ask.site, commit, ref, ask.actor, ask.teller, ask.gone, afresh=ask.no_cache)
 
 
 def place(ask: Ask) -> str:
@@ -275,7 +275,7 @@ def _reconfigure(ctx: Context, ask: Ask, env: Environment) -> list[Release]:
     build = ctx.ledger.builds.get(live.build) if live else None
     if live is None or live.serves != "app" or build is None:
         return []
-    made = builds.Made(build, reused=True)
+    made = building.Made(build, reused=True)
     ask.teller.step(f"configuration c{surroundings.config_number(ctx, env)} of {place(ask)} by {ask.actor}")
     return [go_live(ctx, ask, env, made, None, "config", goal=replace(live, origin=0))]
 

@@ -16,6 +16,7 @@ from gitdeploy.domain.target import Target
 from gitdeploy.errors import Busy
 from gitdeploy.service import (
     beside,
+    building,
     down_migration,
     history,
     migration,
@@ -25,7 +26,6 @@ from gitdeploy.service import (
     snapshot,
     surroundings,
 )
-from gitdeploy.service import build as builds
 from gitdeploy.service import config as configs
 from gitdeploy.service import release as releases
 from gitdeploy.service.context import Context
@@ -65,15 +65,15 @@ def rollback(ctx: Context, ask: Ask, target: Target) -> Release:
 # Private
 
 
-def _build_of(ctx: Context, ask: Ask, env: Environment, goal: Release) -> builds.Made:
+def _build_of(ctx: Context, ask: Ask, env: Environment, goal: Release) -> building.Made:
     """Built again where its files are gone."""
     found = ctx.ledger.builds.get(goal.build)
     if found is not None and serving.stored(ctx, found):
-        return builds.Made(found, reused=True)
+        return building.Made(found, reused=True)
     if found is not None:
         ask.teller.detail(f"the files of {goal.name} are no longer stored: building {goal.commit[:7]} again")
     commit = ctx.repository(ask.site.name).commit(goal.commit)
-    return builds.ensure(ctx, releases.wanted(ask, commit, env))
+    return building.ensure(ctx, releases.wanted(ask, commit, env))
 
 
 def _chosen(ctx: Context, ask: Ask, env: Environment, goal: Release) -> Down | None:
@@ -85,7 +85,7 @@ def _chosen(ctx: Context, ask: Ask, env: Environment, goal: Release) -> Down | N
 
 
 def _with_down(
-    ctx: Context, ask: Ask, env: Environment, made: builds.Made, down: Down, config: int | None
+    ctx: Context, ask: Ask, env: Environment, made: building.Made, down: Down, config: int | None
 ) -> Release:
     """A proven snapshot, then one switch in whose pause the data is taken back and exchanged."""
     number = surroundings.config_number(ctx, env) if config is None else config

@@ -91,7 +91,7 @@ class Home:
 
     @property
     def builder(self) -> Path:
-        """`builder/work/`, `builder/cache/`: of builds that are made here for a server elsewhere."""
+        """`builder/places/`, `builder/cache/`: of builds that are made here for a server elsewhere."""
         return self.root / "builder"
 
     @property

@@ -1,43 +1,19 @@
-"""What can be done while no daemon runs: see and stop the edge, which outlives it, recover a lost ledger, and bring a
-server back from a backup.
-"""
+"""What can be done while no daemon runs: recover a lost ledger, and bring a server back from a backup."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gitdeploy.errors import Busy, NotFound
-from gitdeploy.runtime.edge import driver
-from gitdeploy.service import bring_back
+from gitdeploy.service import bring_back, daemon
 from gitdeploy.service import recover as recovery
 from gitdeploy.service.teller import Teller
-from gitdeploy.store import durable
 from gitdeploy.store.backup_place import BackupPlace
 from gitdeploy.store.elsewhere import elsewhere
 from gitdeploy.store.home import Home
 from gitdeploy.web.serve import opened
-
-
-def status(home: Path) -> dict[str, Any]:
-    return dataclasses.asdict(driver.status(Home(home)))
-
-
-def stop(home: Path) -> None:
-    driver.stop(Home(home))
-
-
-def daemon_runs(home: Path) -> bool:
-    lock = Home(home).run / "daemon.lock"
-    if not lock.exists():
-        return False
-    try:
-        with durable.exclusive(lock, busy=""):
-            return False
-    except Busy:
-        return True
 
 
 def recover(home: Path, said: Callable[[bytes], None]) -> dict[str, int]:
@@ -54,7 +30,7 @@ def recover(home: Path, said: Callable[[bytes], None]) -> dict[str, int]:
 def restore(home: Path, place: str, id: str, password: str, said: Callable[[bytes], None]) -> dict[str, Any]:
     """Bring a server back into `home` from a backup, the newest without `id`. Raises Busy where one is already."""
     where, teller = Home(home.resolve()), Teller(said)
-    if daemon_runs(where.root):
+    if daemon.runs(where):
         raise Busy(f"A server runs in {where.root}.", "Name a folder that does not exist yet with --home.")
     contents = bring_back.files(where, BackupPlace(elsewhere(place, {}), password), id, teller)
     with opened(where.root) as ctx:

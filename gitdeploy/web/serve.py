@@ -28,10 +28,9 @@ from gitdeploy.errors import Failed, Invalid
 from gitdeploy.git import repository as repositories
 from gitdeploy.runtime.edge import driver
 from gitdeploy.runtime.edge.tls import Tls
-from gitdeploy.service import access, bring_back, builder, follow, maintenance, reconcile, trace
+from gitdeploy.service import access, bring_back, builder, follow, maintenance, reconcile, server_file, trace
 from gitdeploy.service.context import Context
 from gitdeploy.service.queue import BuildQueue
-from gitdeploy.service.server import Server
 from gitdeploy.store import durable
 from gitdeploy.store.artifacts import Store
 from gitdeploy.store.home import Home
@@ -166,7 +165,7 @@ def opened(root: Path) -> Iterator[Context]:
         raise Failed(f"Cannot use {home.root}: {error.strerror}.", "Choose another with --home.") from error
     busy = f"Another gitdeploy already serves {home.root}."
     with durable.exclusive(home.run / "daemon.lock", busy=busy):
-        server = Server.load(home.root / "server.toml")
+        server = server_file.load(home.root / "server.toml")
         ledger = Ledger(home.ledger)
         try:
             queue = BuildQueue(server.builders)

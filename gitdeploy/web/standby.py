@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gitdeploy.errors import Busy, NotFound
-from gitdeploy.service import follow, promotion
+from gitdeploy.service import follow, promotion, server_file
 from gitdeploy.service.lead import held
-from gitdeploy.service.server import Server
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import durable
 from gitdeploy.store.backup_place import BackupPlace
@@ -84,7 +83,7 @@ def status(home: Path) -> dict[str, Any]:
 def _place(home: Home) -> tuple[Elsewhere, str]:
     """Where claims lie, with the password if it is known: as the home follows it, or as server.toml says."""
     state = follow.State.read(home)
-    said = Server.load(home.root / "server.toml").standby
+    said = server_file.load(home.root / "server.toml").standby
     options = dataclasses.asdict(said)
     if state is not None:
         same = state.place == said.to

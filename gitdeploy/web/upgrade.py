@@ -25,10 +25,9 @@ from typing import Any
 import gitdeploy
 from gitdeploy.errors import Failed, Invalid, NotProven, Refused
 from gitdeploy.process import Command, run
-from gitdeploy.service import daemon, follow, installation
+from gitdeploy.service import daemon, follow, installation, server_file
 from gitdeploy.service.daemon import Daemon
 from gitdeploy.service.installation import Installation
-from gitdeploy.service.server import Server
 from gitdeploy.service.teller import Teller
 from gitdeploy.store import durable
 from gitdeploy.store.home import Home
@@ -107,7 +106,7 @@ def self_check(home: Path, ledger: Path) -> dict[str, Any]:
     """
     from gitdeploy.web import app  # noqa: F401  everything that a server needs can be imported
 
-    Server.load(Home(home).root / "server.toml")
+    server_file.load(Home(home).root / "server.toml")
     opened = Ledger(ledger)
     try:
         verdict, chain = opened.check(), opened.events.verify()

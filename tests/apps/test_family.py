@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 import uuid
 
 from apps_support import alive
@@ -44,3 +45,16 @@ def test_strangers_are_all_that_is_not_known() -> None:
     assert gone(stranger) and not gone(known)
     assert end_strangers(key, ())
     assert gone(known)
+
+
+def test_what_was_killed_has_ended_though_it_lost_its_mark_before() -> None:
+    """Giving back much memory takes a while, in which a process has no environment any more."""
+    key = uuid.uuid4().hex
+    line = "import time; big = bytearray(300 << 20); print('ready', flush=True); time.sleep(3600)"
+    big = subprocess.Popen(
+        [sys.executable, "-c", line], env={MARK: f"{key}/web.1"}, stdout=subprocess.PIPE
+    )  # fmt: skip
+    assert big.stdout and big.stdout.readline() == b"ready\n"
+    assert end_strangers(key, ())
+    assert not alive(big.pid)
+    big.communicate()

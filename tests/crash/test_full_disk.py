@@ -6,15 +6,17 @@ import contextlib
 import subprocess
 
 import pytest
-from crash_ground import SITE, Mortal, assert_agreed, assert_settled
+from crash_ground import SITE, Mortal, assert_agreed, assert_settled, passing_releases
 
 SIZE = 48 << 20
 HOST = f"feature--{SITE}"
 
+project = pytest.fixture(passing_releases)
 
-@pytest.fixture
+
+@pytest.fixture(scope="module", params=[0.0])
 def server(request):
-    """A home on a small disk of its own. Pushes are not refused for lack of room beforehand, unless asked."""
+    """A home on a small disk of its own. Pushes are refused beforehand where less than this percentage is free."""
     one = Mortal()
 
     def unmount() -> None:
@@ -24,7 +26,7 @@ def server(request):
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(one.home)], check=True)
     request.addfinalizer(unmount)
     request.addfinalizer(one.destroy)  # before the disk goes: the edge is found by its home
-    (one.home / "server.toml").write_text(f"min_free = {getattr(request, 'param', 0.0)}\n")
+    (one.home / "server.toml").write_text(f"min_free = {request.param}\n")
     one.start()
     return one
 

@@ -36,8 +36,8 @@ def test_killing_what_asked_takes_nothing_out_of_the_lane(server, project, who):
     held.go()
     push.ended()
     eventually(lambda: truth(server).main == new)
-    assert assert_agreed(server, project).page == "three"
     assert_settled(server)
+    assert assert_agreed(server, project).page == "three"
     assert "up-to-date" in project.push("main").out
 
 

@@ -11,6 +11,8 @@ from support import GITDEPLOY
 
 server = pytest.fixture(scope="module")(mortal)
 project = pytest.fixture(passing_releases)
+STRIDES = pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.soak)])
+"""The ordinary run dies at every third step."""
 
 
 def refused(server) -> str:
@@ -90,8 +92,9 @@ def test_one_damaged_site_does_not_stop_the_others(server, project):
     assert assert_agreed(server, project).page == "three"
 
 
-def test_a_rename_that_was_killed_is_finished(server, project):
-    """At every step of it: the site is there under one name, whole, and takes pushes."""
+@STRIDES
+def test_a_rename_that_was_killed_is_finished(server, project, stride):
+    """At whatever step of it: the site is there under one name, whole, and takes pushes."""
     names = ["blog", "news"]
     number = 1
     while True:
@@ -109,7 +112,7 @@ def test_a_rename_that_was_killed_is_finished(server, project):
         assert project.push("HEAD:rollback/r2").ok
         if not died:
             break
-        number += 1
+        number += stride
     assert number > 3
 
 
@@ -125,7 +128,8 @@ def test_a_repository_that_no_site_has_is_not_taken_for_a_new_one(server, projec
     shutil.rmtree(stranger)
 
 
-def test_a_removed_site_does_not_come_back_under_its_name(server, project):
+@STRIDES
+def test_a_removed_site_does_not_come_back_under_its_name(server, project, stride):
     """Killed half-way through its removal, and made again: no release, no branch and no right of the old one."""
     number = 1
     while True:
@@ -134,7 +138,7 @@ def test_a_removed_site_does_not_come_back_under_its_name(server, project):
         died = server.died()
         if not died:
             break
-        number += 1
+        number += stride
         if server.facts("site", "list"):
             continue
         assert not server.repository.exists()

@@ -114,6 +114,7 @@ def test_the_command_line_reaches_the_server_only_through_its_front():
             allowed = (
                 "gitdeploy.web.serve",
                 "gitdeploy.web.offline",
+                "gitdeploy.web.edge",
                 "gitdeploy.web.standby",
                 "gitdeploy.web.upgrade",
                 "gitdeploy.web.build_for",

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.parametrize("server", ["embedded", "caddy"], indirect=True)
-@pytest.mark.parametrize("switches", [10, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("switches", [6, pytest.param(200, marks=pytest.mark.soak)])
 def test_no_request_to_an_app_is_dropped(server, project: Project, switches, tmp_path):
     project.write("app.py", (HERE / "app.py").read_text())
     project.write("Procfile", "web: exec python3 app.py\n")

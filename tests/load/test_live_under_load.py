@@ -1,4 +1,4 @@
-"""50, or 200, promotions and rollbacks in turn while visitors come: none is dropped, none sees two releases mixed."""
+"""20, or 200, promotions and rollbacks in turn while visitors come: none is dropped, none sees two releases mixed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support import Project, Server
 VISITOR = Path(__file__).with_name("visitor.py")
 
 
-@pytest.mark.parametrize("turns", [25, pytest.param(100, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("turns", [10, pytest.param(100, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("driver", ["embedded", "caddy"])
 def test_no_request_is_dropped_and_none_is_mixed(driver, turns, tmp_path, request):
     server = Server(edge_driver=driver)

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support import GIT_ENV, Page, Project, Pushed, Server, eventually
 
 _numbers = itertools.count(1)
@@ -52,6 +53,17 @@ class Shared(Server):
     def daemon(self) -> int:
         assert self.process is not None
         return self.process.pid
+
+
+def shared_server(request: pytest.FixtureRequest) -> Shared:
+    one = Shared()
+    request.addfinalizer(one.destroy)
+    one.start()
+    return one
+
+
+of_its_own = pytest.fixture(scope="module")(shared_server)
+"""`shared = of_its_own` in a module: its server is nobody else's."""
 
 
 class Desk(Project):
@@ -120,6 +132,19 @@ class Desk(Project):
 
     def start(self, *words: str) -> Running:
         return Running(self.folder, *words)
+
+
+def works_on(server: Shared, site: str, folder: Path, secret: str) -> None:
+    """On a server that took another's place, whose site was `one` as r1: the next push and a rollback to that r1 work,
+    and its books are in order.
+    """
+    project = Project(folder, server)
+    project.git("remote", "add", "managed", server.address(site, "maya", secret))
+    project.git("pull", "-q", "managed", "main")
+    project.commit("three", index_html="three")
+    assert project.push("main").ok and server.get(site).text == "three"
+    assert project.push("HEAD:rollback/r1").ok and server.get(site).text == "one"
+    assert server.facts("events", "verify")["broken"] is None and server.facts("fsck")["problems"] == []
 
 
 class Copy(Project):

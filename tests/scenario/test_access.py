@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from scenario_support import of_its_own
 from support import Project, eventually
+
+shared = of_its_own
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFxp8/WxdHOxFm0F1UXBJzC3sZ5cZVdeVdSWCmYDvvyv maya@laptop"
 

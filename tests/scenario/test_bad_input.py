@@ -20,6 +20,22 @@ def site(desk):
     return desk
 
 
+@pytest.fixture(scope="module")
+def unmoved(shared, tmp_path_factory):
+    desk = shared.new_site(tmp_path_factory.mktemp("unmoved") / "project")
+    desk.commit("first", index_html="first")
+    assert desk.push("main").ok
+    return desk
+
+
+@pytest.fixture
+def still(unmoved):
+    """A site for all that is refused, which leaves it as it was; the project is put back."""
+    yield unmoved
+    unmoved.git("reset", "-q", "--hard", "managed/main")
+    unmoved.git("clean", "-fdxq")
+
+
 def refused(site: Desk, *words: str, says: str) -> str:
     """Push and be refused: exit code 1, `says` and a hint are said in plain lines, nothing has changed."""
     before = site.state()
@@ -46,26 +62,26 @@ def fails_to_build(site: Desk, says: str) -> None:
 
 @pytest.mark.parametrize("target", ["r0", "r01", "-rf", "--all"])
 @pytest.mark.parametrize("verb", ["rollback", "promote", "redeploy"])
-def test_a_target_that_names_nothing(site, verb, target):
-    refused(site, f"HEAD:refs/heads/{verb}/{target}", says=f"'{target}' names no release")
+def test_a_target_that_names_nothing(still, verb, target):
+    refused(still, f"HEAD:refs/heads/{verb}/{target}", says=f"'{target}' names no release")
 
 
-def test_a_target_of_300_characters(site):
+def test_a_target_of_300_characters(still):
     name = "/".join(["x" * 100] * 3)
-    refused(site, f"HEAD:refs/heads/rollback/{name}", says="names no release")
+    refused(still, f"HEAD:refs/heads/rollback/{name}", says="names no release")
 
 
 @pytest.mark.parametrize("verb", ["rollback", "promote", "redeploy", "cancel"])
-def test_an_order_without_a_target(site, verb):
-    refused(site, f"HEAD:refs/heads/{verb}", says=f"{verb} needs a target")
+def test_an_order_without_a_target(still, verb):
+    refused(still, f"HEAD:refs/heads/{verb}", says=f"{verb} needs a target")
 
 
-def test_a_branch_name_that_is_not_utf_8(site):
+def test_a_branch_name_that_is_not_utf_8(still):
     name = b"HEAD:refs/heads/caf\xe9"
-    before = site.state()
+    before = still.state()
     done = subprocess.run(
         [b"git", b"push", b"managed", name],
-        cwd=site.folder,
+        cwd=still.folder,
         capture_output=True,
         env={**os.environ, **GIT_ENV},
     )
@@ -73,7 +89,7 @@ def test_a_branch_name_that_is_not_utf_8(site):
     assert b"is not UTF-8" in done.stderr
     assert b"Rename" in done.stderr
     assert b"error of its own" not in done.stderr
-    assert site.state() == before
+    assert still.state() == before
 
 
 def test_a_long_branch_name_has_an_address_that_fits(site):
@@ -103,36 +119,36 @@ def test_branches_that_look_alike_have_addresses_of_their_own(site):
         ("\x00", r"gitdeploy\.toml"),
     ],
 )
-def test_a_broken_settings_file_is_refused_by_path_and_line_on_every_branch(site, text, says):
-    site.write("gitdeploy.toml", text)
-    site.commit("broken settings")
-    builds = site.builds
+def test_a_broken_settings_file_is_refused_by_path_and_line_on_every_branch(still, text, says):
+    still.write("gitdeploy.toml", text)
+    still.commit("broken settings")
+    builds = still.builds
     for ref in ("main", "main:draft"):
-        refused(site, ref, says=says)
-    assert site.builds == builds
+        refused(still, ref, says=says)
+    assert still.builds == builds
 
 
-def test_settings_that_are_not_text(site):
-    site.write("gitdeploy.toml", b'[build]\ncommand = "\xff\xfe"\n')
-    site.commit("broken settings")
-    refused(site, "main", says=r"gitdeploy\.toml")
+def test_settings_that_are_not_text(still):
+    still.write("gitdeploy.toml", b'[build]\ncommand = "\xff\xfe"\n')
+    still.commit("broken settings")
+    refused(still, "main", says=r"gitdeploy\.toml")
 
 
 @pytest.mark.parametrize("kind", ["folder", "submodule"])
-def test_a_settings_file_that_is_no_file(site, kind):
+def test_a_settings_file_that_is_no_file(still, kind):
     if kind == "folder":
-        site.write("gitdeploy.toml/x", "x")
-        site.git("add", "-A")
+        still.write("gitdeploy.toml/x", "x")
+        still.git("add", "-A")
     else:
-        site.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},gitdeploy.toml")
-    site.git("commit", "-q", "-m", "odd settings")
-    refused(site, "main", says=r"gitdeploy\.toml is a folder or a submodule, and should be a file\.")
+        still.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},gitdeploy.toml")
+    still.git("commit", "-q", "-m", "odd settings")
+    refused(still, "main", says=r"gitdeploy\.toml is a folder or a submodule, and should be a file\.")
 
 
-def test_a_settings_folder_on_a_branch(site):
-    site.write("gitdeploy.toml/x", "x")
-    site.commit("odd settings")
-    refused(site, "HEAD:refs/heads/feature", says=r"gitdeploy\.toml is a folder")
+def test_a_settings_folder_on_a_branch(still):
+    still.write("gitdeploy.toml/x", "x")
+    still.commit("odd settings")
+    refused(still, "HEAD:refs/heads/feature", says=r"gitdeploy\.toml is a folder")
 
 
 def test_a_settings_file_that_is_a_link(site):
@@ -161,11 +177,11 @@ def test_a_settings_file_that_is_a_link(site):
         ('[build]\ncommand = "true"\noutput = "../.."\n', r"gitdeploy\.toml:3 build/output"),
     ],
 )  # fmt: skip
-def test_a_build_that_cannot_be_published(site, settings, says):
-    site.write("gitdeploy.toml", settings)
-    site.commit("cannot be published")
-    refused(site, "main", says=says)
-    assert not list((site.shared.home / "work").glob("*"))
+def test_a_build_that_cannot_be_published(still, settings, says):
+    still.write("gitdeploy.toml", settings)
+    still.commit("cannot be published")
+    refused(still, "main", says=says)
+    assert not list((still.shared.home / "work").glob("*"))
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../../etc/passwd", "sub/../../x", "loop", "."])

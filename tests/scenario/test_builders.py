@@ -12,13 +12,15 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from scenario_support import Shared, processes_with
+from scenario_support import Shared, of_its_own, processes_with
 from ssh_door import SshDoor
 from support import GITDEPLOY, eventually
 
 from gitdeploy.domain.digest import Digest
 from gitdeploy.store.artifacts import Store
 from gitdeploy.store.home import Home
+
+shared = of_its_own
 
 LOCAL = "gitdeploy/builder/v1/bubblewrap"
 SITE = """[build]
@@ -179,7 +181,7 @@ def test_what_is_cancelled_ends_on_the_builder_and_what_fails_there_is_not_tried
         refused = desk.push("main")
         assert not refused.ok and said in refused.out, refused.out
         assert refused.out.count("on the builder atlas") == 1 and "elsewhere" not in refused.out
-    assert not list((machine.home / "builder/work").iterdir())
+    assert not list((machine.home / "builder/places").iterdir())
 
     maintainer = shared.secret("vera", "maintainer")
     assert shared.api("/v1/builders/atlas", maintainer, "DELETE").status == 403

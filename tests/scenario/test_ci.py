@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import GIT_ENV, Project
+from support import GIT_ENV, Project, running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ci.md").read_text("utf-8")
 SNIPPETS = {
@@ -41,9 +41,18 @@ def test_the_page_has_what_it_promises():
         assert "fetch-depth: 0" in text or "GIT_DEPTH: 0" in text
 
 
-@pytest.mark.parametrize("name", SNIPPETS)
-def test_a_preview_goes_live_by_fast_forward_and_is_gone(server, tmp_path, name):
+server = pytest.fixture(scope="module")(running)
+
+
+@pytest.fixture
+def site(server):
     server.cli("site", "create", "blog")
+    yield
+    server.cli("site", "remove", "blog", "--yes")
+
+
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_a_preview_goes_live_by_fast_forward_and_is_gone(server, site, tmp_path, name):
     for words in (("developer",), ("maintainer", "--env", "production")):
         server.cli("access", "grant", "ci", words[0], "--site", "blog", *words[1:])
     tokens = {role: server.cli("token", "create", "ci", "--site", "blog", "--role", role).stdout.strip()

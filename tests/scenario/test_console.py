@@ -13,11 +13,15 @@ import subprocess
 import time
 
 import pytest
-from scenario_support import processes_with
-from support import GITDEPLOY, eventually
+from scenario_support import of_its_own, processes_with
+from support import GITDEPLOY, eventually, passing_project, running
 from terminal import Terminal
 
 from gitdeploy.runtime.edge.sockets import UnixConnection
+
+shared = of_its_own
+server = pytest.fixture(scope="module")(running)
+project = pytest.fixture(passing_project)
 
 APP = "web: exec python3 -m http.server --bind 127.0.0.1 $PORT\n"
 
@@ -229,7 +233,7 @@ def test_no_site_no_app_no_server(shop, shared, console, tmp_path):
 
 
 def test_it_goes_on_while_the_server_is_killed_and_through_a_switch(server, project, request):
-    """A server of its own: it is killed. The console knows nothing of it, and its release is kept for it."""
+    """Another server: it is killed. The console knows nothing of it, and its release is kept for it."""
     project.write("Procfile", APP)
     project.commit("an app")
     assert project.push("main").ok

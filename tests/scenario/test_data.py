@@ -18,11 +18,27 @@ def machine(postgres, mariadb):
     server.destroy()
 
 
-@pytest.fixture(params=["sqlite:data/app.db", "postgres"], ids=["sqlite", "postgres"])
+SQLITE, POSTGRES = "sqlite:data/app.db", "postgres"
+
+
+@pytest.fixture
 def book(machine, tmp_path, request) -> Book:
     return live_book(machine, tmp_path, request.param)
 
 
+def with_books(ordinary: str, other: str) -> pytest.MarkDecorator:
+    """The ordinary run has one engine; what the engines do is also told, one by one, in tests/data."""
+    params = [
+        pytest.param(ordinary, id=ordinary[:6]),
+        pytest.param(other, id=other[:6], marks=pytest.mark.soak),
+    ]
+    return pytest.mark.parametrize("book", params, indirect=True)
+
+
+both_books = pytest.mark.parametrize("book", [SQLITE, POSTGRES], ids=["sqlite", "postgres"], indirect=True)
+
+
+@with_books(SQLITE, POSTGRES)
 def test_data_stays_from_release_to_release_and_each_environment_has_its_own(book):
     book.post("note/hello")
     book.post("file/cat.png")
@@ -36,6 +52,7 @@ def test_data_stays_from_release_to_release_and_each_environment_has_its_own(boo
     assert book.page() == "one hello cat.png"
 
 
+@both_books
 def test_a_snapshot_is_proven_and_brings_back_what_was_there(book):
     book.post("note/kept")
     book.post("file/cat.png")
@@ -61,6 +78,7 @@ def test_a_snapshot_is_proven_and_brings_back_what_was_there(book):
     assert book.page() == "one kept,lost cat.png,dog.png"
 
 
+@with_books(POSTGRES, SQLITE)
 def test_a_snapshot_can_be_looked_at_in_a_preview(book):
     book.post("note/kept")
     book.push("HEAD:snapshot/production")
@@ -72,6 +90,7 @@ def test_a_snapshot_can_be_looked_at_in_a_preview(book):
     assert book.page() == "one kept "
 
 
+@with_books(SQLITE, POSTGRES)
 def test_a_damaged_snapshot_is_refused_before_anything_is_touched(book):
     book.post("file/cat.png")
     book.push("HEAD:snapshot/production")
@@ -104,6 +123,7 @@ def test_mariadb_is_captured_restored_and_asked_for_its_shape_too(machine, tmp_p
     assert "column notes.author was dropped" in book.project.push("HEAD:rollback/previous").out
 
 
+@with_books(POSTGRES, SQLITE)
 def test_a_rollback_goes_across_what_was_only_added(book):
     book.write("two", "ALTER TABLE notes ADD COLUMN author VARCHAR(80)")
     book.push("main")
@@ -113,6 +133,7 @@ def test_a_rollback_goes_across_what_was_only_added(book):
     assert book.page() == "one hello "
 
 
+@both_books
 def test_a_rollback_across_what_was_dropped_is_refused_and_says_what_to_do(book):
     book.write("two", "ALTER TABLE notes ADD COLUMN author VARCHAR(80)")
     book.push("main")
@@ -131,6 +152,7 @@ def test_a_rollback_across_what_was_dropped_is_refused_and_says_what_to_do(book)
     assert book.server.facts("live", book.site)["artifact"] == before["artifact"]
 
 
+@with_books(SQLITE, POSTGRES)
 def test_a_rollback_can_be_forced_with_a_reason(book):
     book.write("two", "CREATE TABLE extra (id INTEGER)")
     book.push("main")
@@ -142,6 +164,7 @@ def test_a_rollback_can_be_forced_with_a_reason(book):
     assert book.page() == "two  "
 
 
+@with_books(POSTGRES, SQLITE)
 def test_what_a_release_command_may_break_is_captured_first(book):
     book.post("note/hello")
     book.write("two", "DELETE FROM notes")

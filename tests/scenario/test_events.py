@@ -11,8 +11,10 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scenario_support import STATIC, Shared
+from scenario_support import STATIC, Shared, of_its_own
 from support import GITDEPLOY, Server
+
+shared = of_its_own
 
 DASHBOARD = Path(__file__).parents[2] / "templates" / "grafana.json"
 

@@ -8,7 +8,9 @@ import re
 import subprocess
 
 import pytest
-from scenario_support import Desk, Shared
+from scenario_support import Desk, Shared, of_its_own
+
+shared = of_its_own
 
 OFFLINE = "[build]\nnetwork = false\n"
 TOOLS = {

@@ -6,8 +6,10 @@ import os
 import subprocess
 
 import pytest
-from scenario_support import STATIC, Desk, Shared
+from scenario_support import STATIC, Desk, Shared, of_its_own
 from support import GIT_ENV, GITDEPLOY, eventually
+
+shared = of_its_own
 
 SETTINGS = STATIC + '[environments.staging]\nbranch = "stage"\ngate = true\n'
 

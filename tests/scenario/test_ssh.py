@@ -10,12 +10,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from scenario_support import processes_with
+from scenario_support import of_its_own, processes_with
 from ssh_door import SshDoor
 from support import GITDEPLOY
 
 from gitdeploy.domain.role import Actor
 from gitdeploy.web.sessions import Sessions
+
+shared = of_its_own
 
 
 class Door(SshDoor):

@@ -25,17 +25,13 @@ def site(desk):
     return desk
 
 
-@pytest.fixture
-def started(request):
-    """Start a server of one's own, with `settings` as its server.toml."""
-
-    def start(settings: str = "") -> Shared:
-        one = Shared(settings=settings)
-        request.addfinalizer(one.destroy)
-        one.start()
-        return one
-
-    return start
+@pytest.fixture(scope="module")
+def own(request):
+    """A server that takes small pushes only, that may be killed, and whose hooks may go: for the last tests."""
+    one = Shared(settings='max_push = "1MB"\n')
+    request.addfinalizer(one.destroy)
+    one.start()
+    return one
 
 
 def noise(size: int) -> bytes:
@@ -168,24 +164,8 @@ def test_a_session_that_is_none_is_nobody(site):
     assert site.page().text == "first"
 
 
-def test_without_the_hooks_nothing_is_accepted(started, tmp_path):
-    site = started().new_site(tmp_path / "project")
-    site.commit("first", index_html="first")
-    assert site.push("main").ok
-    before = site.state()
-    shutil.rmtree(site.shared.home / "hooks")
-    site.commit("second", index_html="second")
-    for remote in ("managed", by_path(site)):
-        for ref in ("main", "main:draft", "HEAD:rollback/r1", "HEAD:refs/tags/v1"):
-            pushed = site.push(ref, remote=remote)
-            assert pushed.code == 1, pushed.out
-            assert "[remote rejected]" in pushed.out
-    assert site.state() == before
-
-
-def test_without_the_daemon_nothing_is_accepted_and_the_site_stays(started, tmp_path, hold):
-    site = started().new_site(tmp_path / "project")
-    server = site.shared
+def test_without_the_daemon_nothing_is_accepted_and_the_site_stays(own, tmp_path, hold):
+    site, server = own.new_site(tmp_path / "project"), own
     site.commit("first", index_html="first")
     assert site.push("main").ok
     by_path(site)
@@ -218,8 +198,8 @@ def test_without_the_daemon_nothing_is_accepted_and_the_site_stays(started, tmp_
     assert site.page().text == f"{site.site}\n"
 
 
-def test_a_push_that_is_too_large_is_refused(started, tmp_path):
-    site = started('max_push = "1MB"\n').new_site(tmp_path / "project")
+def test_a_push_that_is_too_large_is_refused(own, tmp_path):
+    site = own.new_site(tmp_path / "project")
     site.commit("first", index_html="first")
     assert site.push("main").ok
     before = site.state()
@@ -232,17 +212,6 @@ def test_a_push_that_is_too_large_is_refused(started, tmp_path):
     eventually(
         lambda: not list(site.repository.glob("objects/**/tmp_*")), why="what was refused stays on the disk"
     )
-
-
-def test_a_full_disk_refuses_early_and_says_what_to_do(started, tmp_path):
-    site = started("min_free = 100\n").new_site(tmp_path / "project")
-    site.commit("first", index_html="first")
-    for remote in ("managed", by_path(site)):
-        refused = site.push("main", remote=remote)
-        assert refused.code == 1
-        assert "% full, and pushes need 100 % free" in refused.out
-        assert "gitdeploy gc" in refused.out
-    assert site.builds == [] and site.refs() == {}
 
 
 @pytest.mark.parametrize("entry", [".git", "..", "a/b"])
@@ -300,3 +269,32 @@ def test_an_empty_site_can_be_cloned(shared, tmp_path):
     cloned.commit("first", index_html="first")
     assert cloned.push("main").ok
     assert desk.page().text == "first"
+
+
+def test_without_the_hooks_nothing_is_accepted(own, tmp_path):
+    site = own.new_site(tmp_path / "project")
+    site.commit("first", index_html="first")
+    assert site.push("main").ok
+    before = site.state()
+    shutil.rmtree(site.shared.home / "hooks")
+    site.commit("second", index_html="second")
+    for remote in ("managed", by_path(site)):
+        for ref in ("main", "main:draft", "HEAD:rollback/r1", "HEAD:refs/tags/v1"):
+            pushed = site.push(ref, remote=remote)
+            assert pushed.code == 1, pushed.out
+            assert "[remote rejected]" in pushed.out
+    assert site.state() == before
+
+
+def test_a_full_disk_refuses_early_and_says_what_to_do(own, tmp_path):
+    site = own.new_site(tmp_path / "project")
+    own.stop()
+    (own.home / "server.toml").write_text("min_free = 100\n")
+    own.start()
+    site.commit("first", index_html="first")
+    for remote in ("managed", by_path(site)):
+        refused = site.push("main", remote=remote)
+        assert refused.code == 1
+        assert "% full, and pushes need 100 % free" in refused.out
+        assert "gitdeploy gc" in refused.out
+    assert site.builds == [] and site.refs() == {}

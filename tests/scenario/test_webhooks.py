@@ -24,14 +24,14 @@ def receiver():
     one.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def mails():
     one = MailServer()
     yield one
     one.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def open_server(mails, request):
     """A server whose webhooks may go to this machine, and whose mail is handed to `mails`."""
     one = Shared(settings=SETTINGS.format(port=mails.port))
@@ -180,6 +180,22 @@ def test_a_killed_server_tells_again_what_it_was_telling_and_then_the_rest(open_
     assert calls[1].json == first.json
 
 
+def test_who_may_have_webhooks(open_server, receiver, tmp_path):
+    desk = open_server.new_site(tmp_path / "project")
+    body = {"url": receiver.url, "site": desk.site}
+    developer = open_server.secret("dan", "developer", desk.site)
+    maintainer = open_server.secret("mia", "maintainer", desk.site)
+    stranger = open_server.secret("sam", "maintainer", open_server.new_site(tmp_path / "other").site)
+    assert open_server.api("/v1/webhooks", developer, "POST", body).status == 403
+    assert open_server.api("/v1/webhooks", maintainer, "POST", {"url": receiver.url}).status == 403
+    made = json.loads(open_server.api("/v1/webhooks", maintainer, "POST", body).body)
+    for token, status in ((maintainer, 200), (developer, 403), (stranger, 404)):
+        assert open_server.api(f"/v1/webhooks/{made['id']}/deliveries", token).status == status
+    assert open_server.api(f"/v1/webhooks/{made['id']}", stranger, "DELETE").status == 404
+    assert open_server.api(f"/v1/webhooks/{made['id']}", maintainer, "DELETE").status == 200
+    assert open_server.ask(f"/webhooks?site={desk.site}") == []
+
+
 def test_nothing_is_sent_into_a_private_network_and_what_nobody_takes_for_a_day_is_given_up(
     open_server, receiver, mails, tmp_path
 ):
@@ -218,22 +234,6 @@ def test_nothing_is_sent_into_a_private_network_and_what_nobody_takes_for_a_day_
     given_up = open_server.ask(f"/events?site={desk.site}")[0]
     assert (given_up["action"], given_up["subject"]) == ("webhook.given_up", hook["id"])
     assert len(receiver.at("/own")) == 1
-
-
-def test_who_may_have_webhooks(open_server, receiver, tmp_path):
-    desk = open_server.new_site(tmp_path / "project")
-    body = {"url": receiver.url, "site": desk.site}
-    developer = open_server.secret("dan", "developer", desk.site)
-    maintainer = open_server.secret("mia", "maintainer", desk.site)
-    stranger = open_server.secret("sam", "maintainer", open_server.new_site(tmp_path / "other").site)
-    assert open_server.api("/v1/webhooks", developer, "POST", body).status == 403
-    assert open_server.api("/v1/webhooks", maintainer, "POST", {"url": receiver.url}).status == 403
-    made = json.loads(open_server.api("/v1/webhooks", maintainer, "POST", body).body)
-    for token, status in ((maintainer, 200), (developer, 403), (stranger, 404)):
-        assert open_server.api(f"/v1/webhooks/{made['id']}/deliveries", token).status == status
-    assert open_server.api(f"/v1/webhooks/{made['id']}", stranger, "DELETE").status == 404
-    assert open_server.api(f"/v1/webhooks/{made['id']}", maintainer, "DELETE").status == 200
-    assert open_server.ask(f"/webhooks?site={desk.site}") == []
 
 
 def test_an_address_is_judged_as_what_it_is():

@@ -11,9 +11,9 @@ from acme import Authority, own_certificate
 from support import Project, Server, eventually, passing_project, running
 
 from gitdeploy.errors import Invalid
-from gitdeploy.service.server import Server as ServerSettings
+from gitdeploy.service.server_file import load as load_settings
 
-server = pytest.fixture(scope="module")(running)
+server = pytest.fixture(scope="module", params=["embedded"])(running)
 project = pytest.fixture(passing_project)
 
 
@@ -260,7 +260,7 @@ def test_settings_of_tls_are_checked_before_anything_starts(request):
 def test_settings_of_tls_that_are_none(tmp_path, settings, said):
     (tmp_path / "server.toml").write_text(settings)
     with pytest.raises(Invalid, match=said):
-        ServerSettings.load(tmp_path / "server.toml")
+        load_settings(tmp_path / "server.toml")
 
 
 @pytest.mark.parametrize("server", ["embedded", "caddy"], indirect=True)

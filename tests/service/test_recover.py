@@ -14,6 +14,8 @@ def test_sites_releases_and_pointers_come_back_from_refs_notes_and_store(server,
     assert project.push("feature/x").ok
     before = server.facts("releases", "blog")
     server.stop()
+    refused = server.cli("recover", check=False)
+    assert refused.returncode == 4 and "mv " in refused.stderr, "a ledger that is there is never overwritten"
     for path in server.home.glob("ledger.db*"):
         path.rename(path.with_name("lost-" + path.name))
 
@@ -49,10 +51,3 @@ def test_sites_releases_and_pointers_come_back_from_refs_notes_and_store(server,
     assert project.push("HEAD:rollback/r2").ok
     assert server.get("blog").text == "two"
     assert len(server.facts("builds", "blog")) == builds
-
-
-def test_a_ledger_that_is_there_is_never_overwritten(server):
-    server.stop()
-    refused = server.cli("recover", check=False)
-    assert refused.returncode == 4
-    assert "mv " in refused.stderr

@@ -8,21 +8,23 @@ import pytest
 
 from gitdeploy.domain.settings import parse
 from gitdeploy.errors import Invalid
-from gitdeploy.service.server import PASSWORD, Server
+from gitdeploy.service.server import Server
+from gitdeploy.service.server_file import PASSWORD
+from gitdeploy.service.server_file import load as read
 
 
 def load(tmp_path: Path, text: str) -> Server:
     path = tmp_path / "server.toml"
     path.write_text(f"[swarm]\n{text}\n")
-    return Server.load(path)
+    return read(path)
 
 
 def test_the_servers_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = load(
-        tmp_path, 'registry = "reg.example.org/team"\nuser = "me"\npassword = "s3cret"\nport = 8080'
+        tmp_path, 'registry = "10.0.0.1:5000/team"\nuser = "me"\npassword = "s3cret"\nport = 8080'
     ).swarm
     assert (said.registry, said.user, said.port, said.network) == (
-        "reg.example.org/team",
+        "10.0.0.1:5000/team",
         "me",
         8080,
         "gitdeploy",
@@ -32,7 +34,7 @@ def test_the_servers_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert load(tmp_path, 'registry = "10.0.0.1:5000"\nuser = "me"').swarm.password == "of the environment"
     monkeypatch.delenv(PASSWORD)
     for text, why in (
-        ('registry = "https://reg.example.org"', "registry"),
+        ('registry = "https://10.0.0.1:5000"', "registry"),
         ('registry = "team"', "should begin with an address"),
         ('base = "No Name"', "base"),
         ('user = "me"', "belong together"),

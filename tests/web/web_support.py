@@ -40,7 +40,7 @@ def sign_in(page: Page, server: Server, token: str) -> None:
 
 
 def looked_at(page: Page, url: str, name: str, *, dark: bool = False) -> list[str]:
-    """What is wrong with a page, on a desk, in the dark and on a phone; pictures of it are kept. Without a
+    """What is wrong with a page, on a desk, in the dark and on a phone, with pictures of it (`page.shoot`). Without a
     `url` it is the page that is open.
     """
     found: list[str] = []

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from gitdeploy.web.api.conditional import tagged
+from gitdeploy.web.route import Route
 from gitdeploy.web.stream import EVENTS, LINES, Lines, Text, Told
 
 _STRING = {"schema": {"type": "string"}}
@@ -30,9 +31,9 @@ _STREAMS: dict[object, dict[str, Any]] = {
 """What a route answers with besides JSON, or instead."""
 
 
-class _Route(APIRoute):
-    def __init__(self, path: str, endpoint: Callable[..., Any], **said: Any) -> None:
-        found = inspect.signature(endpoint, eval_str=True).return_annotation
+class _Route(Route):
+    def say(self, said: dict[str, Any]) -> dict[str, Any]:
+        found = inspect.signature(self.endpoint, eval_str=True).return_annotation
         content = _STREAMS.get(get_origin(found) or found)
         if get_origin(found) is Told:
             (said["response_model"],) = get_args(found)
@@ -40,9 +41,9 @@ class _Route(APIRoute):
             said["response_class"] = Response
         if content:
             said["responses"] = {**(said.get("responses") or {}), 200: {"content": content}}
-        text = " ".join((said.get("description") or inspect.getdoc(endpoint) or "").split())
+        text = " ".join((said.get("description") or inspect.getdoc(self.endpoint) or "").split())
         said["summary"] = re.split(r"(?<=[.:;]) ", text)[0].rstrip(".:;")
-        super().__init__(path, endpoint, **said)
+        return said
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()

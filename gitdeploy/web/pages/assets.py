@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 
-from fastapi import APIRouter
 from fastapi.responses import Response
 
 from gitdeploy import resources
 from gitdeploy.errors import NotFound
+from gitdeploy.web.route import unlisted
 
-router = APIRouter(include_in_schema=False)
+router = unlisted()
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 

@@ -6,7 +6,7 @@ import json
 from collections import deque
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
 from gitdeploy.domain.build import Build
@@ -22,8 +22,9 @@ from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.pages import ansi, page
 from gitdeploy.web.pages.asking import SENT, Seen, ThisSite, Visit
+from gitdeploy.web.route import unlisted
 
-router = APIRouter(include_in_schema=False)
+router = unlisted()
 _SHOWN = 30
 _TAIL = 256 * 1024  # bytes of a log that a page shows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from gitdeploy.domain.cutover import NOTE_MAX, TICKET_MAX
@@ -20,8 +20,9 @@ from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.api.cutovers import Run, carried
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Seen, Sent, ThisSite
+from gitdeploy.web.route import unlisted
 
-router = APIRouter(include_in_schema=False)
+router = unlisted()
 _SHOWN = 20
 _PREVIEWS = 50  # that can be chosen
 

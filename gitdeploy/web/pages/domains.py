@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from fastapi.responses import Response
 
 from gitdeploy.domain.domain_name import DomainName
@@ -10,8 +9,9 @@ from gitdeploy.service import domain as domains
 from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Seen, Sent, ThisSite
+from gitdeploy.web.route import unlisted
 
-router = APIRouter(include_in_schema=False)
+router = unlisted()
 
 
 @router.post("/sites/{site}/domains")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from gitdeploy.service import events
 from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Seen, ThisSite
+from gitdeploy.web.route import unlisted
 
-router = APIRouter(include_in_schema=False)
+router = unlisted()
 _SHOWN = 50
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from fastapi.responses import Response
 
 from gitdeploy.errors import GitdeployError, NotFound
 from gitdeploy.service.login import Logins
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Form, Seen, Sent, Visit, visit
+from gitdeploy.web.route import unlisted
 
-router = APIRouter(include_in_schema=False)
+router = unlisted()
 _TITLE = "Let a command line in"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
@@ -20,9 +20,10 @@ from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.api.moves import Clone, cloned
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Form, Seen, Sent, ThisSite
+from gitdeploy.web.route import unlisted
 from gitdeploy.web.shapes.data import Compared
 
-router = APIRouter(include_in_schema=False)
+router = unlisted()
 _SHOWN = 20
 _ENVIRONMENTS = 50  # that can be chosen
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
@@ -36,8 +36,9 @@ from gitdeploy.web.api.releases import ORDERS, Done, Order, ordered
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import SENT, Form, Seen, Sent, ThisSite
 from gitdeploy.web.pages.releases import asked
+from gitdeploy.web.route import unlisted
 
-router = APIRouter(include_in_schema=False)
+router = unlisted()
 _KINDS: tuple[Literal["changed"], Literal["added"], Literal["removed"]] = ("changed", "added", "removed")
 _PATHS = 200
 _TITLES = {"promote": "Promote to {env}", "rollback": "Roll {env} back", "redeploy": "Build {target} again"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from gitdeploy.domain import target as targets
@@ -24,8 +24,9 @@ from gitdeploy.web import views
 from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import SENT, Seen, Sent, ThisSite
+from gitdeploy.web.route import unlisted
 
-router = APIRouter(include_in_schema=False)
+router = unlisted()
 _SHOWN = 20
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
 from gitdeploy.errors import Refused
@@ -11,8 +11,9 @@ from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.first_run import FirstRun
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Posted, Seen, Sent, cookie_name
+from gitdeploy.web.route import unlisted
 
-router = APIRouter(include_in_schema=False)
+router = unlisted()
 
 
 @router.get("/sign-in")

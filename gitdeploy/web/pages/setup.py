@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from gitdeploy.errors import GitdeployError, Refused
@@ -13,8 +13,9 @@ from gitdeploy.web.first_run import FirstRun
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import Posted
 from gitdeploy.web.pages.session import address_of, give_cookie
+from gitdeploy.web.route import unlisted
 
-router = APIRouter(include_in_schema=False)
+router = unlisted()
 
 
 @router.get("/setup")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from gitdeploy.domain.names import PRODUCTION, SiteName
@@ -12,8 +12,9 @@ from gitdeploy.service import site as sites
 from gitdeploy.web.api.asking import Ctx
 from gitdeploy.web.pages import page
 from gitdeploy.web.pages.asking import SENT, Seen, Sent, ThisSite
+from gitdeploy.web.route import unlisted
 
-router = APIRouter(include_in_schema=False)
+router = unlisted()
 _SHOWN = 30
 
 
