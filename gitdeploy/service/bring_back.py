@@ -100,19 +100,24 @@ def write(path: Path, item: Item, place: BackupPlace, known: Item | None = None)
         if known is not None and (known.digest, known.mode) == (item.digest, item.mode):
             os.utime(path, ns=(item.mtime, item.mtime))
             return
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
+    half = part(path)
+    half.unlink(missing_ok=True)
     try:
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        fd = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with open(fd, "wb") as file:
             for piece in place.whole(item.digest):
                 file.write(piece)
             file.flush()
             os.fchmod(file.fileno(), item.mode)
             os.utime(file.fileno(), ns=(item.mtime, item.mtime))
-        part.rename(path)
+        half.rename(path)
     except OSError as error:
         raise durable.said(error, path) from error
+
+
+def part(path: Path) -> Path:
+    """Where a file is written until it is whole."""
+    return path.with_name(f".{path.name}.part")
 
 
 def refuse_half(home: Home) -> None:

@@ -8,6 +8,7 @@ standby/next.json     those that are being brought: killed in between, both list
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from gitdeploy.domain.backup import Contents, Item
+from gitdeploy.domain.backup import Contents
 from gitdeploy.errors import Busy, GitdeployError
 from gitdeploy.service import bring_back
 from gitdeploy.service.lead import PREFIX, held
@@ -115,14 +116,13 @@ def catch_up(home: Home, place: BackupPlace) -> State:
         return state
     contents = place.read(newest[-1])
     here, begun = home.standby / "list.json", home.standby / "next.json"
-    before, half = _files(here), _files(begun)
+    before, half = _listed(here), _listed(begun)
     durable.write_file(begun, contents.text(), mode=0o600)
+    _clear(home, [one for one in (before, half) if one], contents)
     bring_back.folders(home, contents)
+    there = {one.path: one for one in before.files} if before and not half else {}
     for item in bring_back.in_order(home, contents):
-        known = before.get(item.path) if not half else None
-        bring_back.write(home.root / item.path, item, place, known)
-    for path in (before.keys() | half.keys()) - {one.path for one in contents.files}:
-        (home.root / path).unlink(missing_ok=True)
+        bring_back.write(home.root / item.path, item, place, there.get(item.path))
     durable.sync_filesystem(home.root)
     begun.rename(here)
     return replace(state, applied=contents.id, taken=contents.created_at, brought=clock.now()).write(home)
@@ -131,8 +131,23 @@ def catch_up(home: Home, place: BackupPlace) -> State:
 # Private
 
 
-def _files(path: Path) -> dict[str, Item]:
+def _listed(path: Path) -> Contents | None:
     try:
-        return {one.path: one for one in Contents.parse(path.read_bytes()).files}
+        return Contents.parse(path.read_bytes())
     except FileNotFoundError:
-        return {}
+        return None
+
+
+def _clear(home: Home, before: list[Contents], wanted: Contents) -> None:
+    """Remove what is there no more. First of all, since a folder may be where a file was, and the other way round, as
+    with the branches `fix` and `fix/it`.
+    """
+    files = {item.path for one in before for item in one.files} - {item.path for item in wanted.files}
+    for path in files:
+        for one in (home.root / path, bring_back.part(home.root / path)):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                one.unlink()
+    folders = {name for one in before for name in one.folders} - wanted.folders.keys()
+    for name in sorted(folders):
+        if (home.root / name).is_dir():
+            durable.remove_tree(home.root / name)

@@ -36,6 +36,7 @@ class Lead:
         self._home = home
         self._lease = lease
         self._mine: Claim | None = None
+        self._new = False  # it is held, and not for long enough yet
         self._written = False
         self._since = 0.0  # a claim of our own counts from then on
         self._seen = float("-inf")  # when the last look that found no greater claim was begun
@@ -82,21 +83,26 @@ class Lead:
         assert self._terms is not None and self._home is not None
         began = elapsed()
         try:
+            claims = self._terms.claims()
             if self._mine is None:
-                self._mine = self._own(self._terms, self._home, began)
-            if self._mine is not None and not self._written:
+                self._mine = self._own(claims, self._home, began)
+            if self._mine is not None and not self._written and (self._new or self._mine in claims):
                 self._terms.write(self._mine)
                 self._written = True
-            claims = self._terms.claims()
+                claims = self._terms.claims()
             if self._mine is not None and self._mine not in claims:
                 raise Failed(
                     f"{self._terms.name} does not know this server any more.",
-                    "Is it another folder or bucket, or was it emptied? With an empty one, remove `term` in the home.",
+                    "Is it mounted, and the right one? If it was emptied, remove `term` in the home of the server "
+                    "that acts.",
                 )
             if self._mine is None or claims[-1] > self._mine:
                 self.overtaken, self.stranger = self._terms.read(claims[-1]), self._mine is None
             else:
                 self._seen = began
+                if self._new and began >= self._since:
+                    hold(self._home, self._mine)
+                    self._new = False
             self.failure = ""
         except GitdeployError as error:
             self.failure = error.message
@@ -127,17 +133,20 @@ class Lead:
             log.error("%s %s", now, hint)
         return now
 
-    def _own(self, terms: Terms, home: Home, began: float) -> Claim | None:
-        """What was claimed for this home; the first server of all claims by itself."""
+    def _own(self, claims: list[Claim], home: Home, began: float) -> Claim | None:
+        """What was claimed for this home; the first server of all claims by itself, and only until that is old enough
+        may a claim be missing in the place: whose claim is missing later looks at the wrong place.
+        """
         name = held(home)
-        if not name and terms.claims():
+        if not name and claims:
             return None
         if not name:
-            first = Claim(1, ids.new(PREFIX), socket.gethostname(), self._lease)
-            hold(home, first)
-            self._since = began + first.wait
-            return first
-        return replace(Claim.named(name), host=socket.gethostname(), lease=self._lease)
+            hold(home, Claim(1, ids.new(PREFIX)), new=True)
+        mine = replace(Claim.named(held(home)), host=socket.gethostname(), lease=self._lease)
+        self._new = _is_new(home)
+        if self._new:
+            self._since = began + mine.wait
+        return mine
 
     def _why_not(self, other: Claim) -> tuple[str, str]:
         said = f"Another server acts now: {other.host}, in term {other.number}. Nothing is changed here."
@@ -156,11 +165,23 @@ def elapsed() -> float:
 
 def held(home: Home) -> str:
     """The name of the claim that this home has made good; "" without one."""
+    return next(iter(_term(home)), "")
+
+
+def hold(home: Home, claim: Claim, *, new: bool = False) -> None:
+    """`new` while it may be that nobody else has seen it."""
+    durable.write_file(home.term, f"{claim.name}{' new' * new}\n".encode())
+
+
+# Private
+
+
+def _is_new(home: Home) -> bool:
+    return _term(home)[1:] == ["new"]
+
+
+def _term(home: Home) -> list[str]:
     try:
-        return home.term.read_text().strip()
+        return home.term.read_text().split()
     except FileNotFoundError:
-        return ""
-
-
-def hold(home: Home, claim: Claim) -> None:
-    durable.write_file(home.term, f"{claim.name}\n".encode())
+        return []

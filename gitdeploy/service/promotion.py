@@ -56,6 +56,8 @@ def take_over(
 ) -> None:
     """Claim, wait, look and catch up. Raises Refused when another was promoted meanwhile: this one follows on."""
     others = [terms.read(one) for one in terms.claims() if one != claim]
+    if not others:
+        raise Failed(f"{terms.name} knows no server any more.", "Is it mounted, and the right one?")
     longest = max(others, key=lambda one: one.lease)
     terms.write(Claim(claim.number, claim.holder, socket.gethostname(), longest.lease))
     began = elapsed()

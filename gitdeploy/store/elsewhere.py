@@ -73,10 +73,11 @@ class _Folder:
 
     def keys(self, above: str) -> Iterator[str]:
         self._need()
-        for folder, _, names in os.walk(self._folder / above):
-            for name in names:
-                if not name.startswith("."):
-                    yield str((Path(folder) / name).relative_to(self._folder))
+        with _refusals(self.name):
+            for folder, _, names in os.walk(self._folder / above, onerror=_but_gone):
+                for name in names:
+                    if not name.startswith("."):
+                        yield str((Path(folder) / name).relative_to(self._folder))
 
     def has(self, key: str) -> bool:
         return (self._folder / key).exists()
@@ -145,6 +146,12 @@ class _Bucket:
         for key in keys:
             with contextlib.suppress(NotFound), _refusals(self.name):
                 self._store.delete(key)
+
+
+def _but_gone(error: OSError) -> None:
+    """What cannot be listed is not empty."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def pieces(path: Path) -> Iterator[bytes]:

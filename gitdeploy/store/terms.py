@@ -7,10 +7,11 @@ followers/<server>         {"host": …, "applied": the shipment it has}
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 from gitdeploy.domain.term import Claim
-from gitdeploy.errors import NotProven
+from gitdeploy.errors import NotFound, NotProven
 from gitdeploy.store.elsewhere import Elsewhere
 
 
@@ -46,8 +47,10 @@ class Terms:
         """By server its host and the shipment that it has."""
         found = {}
         for key in self._place.keys("followers"):
-            said = json.loads(b"".join(self._place.get(key)))
-            found[key.rpartition("/")[2]] = (str(said["host"]), str(said["applied"]))
+            # One that was given up meanwhile, or that nobody can read, keeps nothing from going on.
+            with contextlib.suppress(NotFound, ValueError, LookupError, TypeError):
+                said = json.loads(b"".join(self._place.get(key)))
+                found[key.rpartition("/")[2]] = (str(said["host"]), str(said["applied"]))
         return found
 
     def forget(self, holder: str) -> None:

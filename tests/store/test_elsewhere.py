@@ -7,6 +7,7 @@ import pytest
 
 from gitdeploy.domain.term import Claim
 from gitdeploy.errors import Failed, Invalid, NotFound
+from gitdeploy.store.backup_place import BackupPlace
 from gitdeploy.store.elsewhere import elsewhere
 from gitdeploy.store.terms import Terms
 
@@ -43,6 +44,19 @@ def test_what_was_put_is_there_whole_until_it_is_removed(place, tmp_path):
         list(place.get("blobs/ab/abcd"))
 
 
+def test_what_cannot_be_listed_is_not_empty(tmp_path):
+    """Else an error of a disk would have all objects of a backup removed as those that nobody needs."""
+    place = elsewhere(str(tmp_path), {})
+    (tmp_path / "backups").symlink_to("backups")
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "objects/ab").touch()
+    with pytest.raises(Failed, match="symbolic links"):
+        list(place.keys("backups"))
+    with pytest.raises(Failed):
+        BackupPlace(place, "", new=True).collect()
+    assert (tmp_path / "objects/ab").exists()
+
+
 def test_the_greatest_claim_counts(place):
     terms = Terms(place)
     first, low, high = (
@@ -53,6 +67,7 @@ def test_the_greatest_claim_counts(place):
         terms.write(one)
     assert terms.claims() == [first, low, high] and terms.read(low).host == "A" and terms.read(low).wait > 2.5
     terms.follows("srv_x", "vm2", "00000010-shp_1")
+    place.put_bytes("followers/notes", b"nobody can read this")
     assert terms.followers() == {"srv_x": ("vm2", "00000010-shp_1")}
     terms.forget("srv_x")
     assert terms.followers() == {}
