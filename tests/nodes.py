@@ -197,7 +197,7 @@ def swarm(folder: Path, count: int = 3) -> Iterator[Swarm]:
             node.client.swarm.join(
                 [f"{first.address}:2377"], token, advertise_addr=node.address, listen_addr=node.address
             )
-        eventually(lambda: made.ready() == count, seconds=_SECONDS, why="the nodes are not ready")
+        eventually(lambda: made.ready() == count, seconds=_SECONDS, why="the nodes are not ready", pause=0.2)
         yield made
 
 

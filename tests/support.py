@@ -35,12 +35,14 @@ GIT_ENV = {
 }
 
 
-def eventually(what: Callable[[], object], *, seconds: float = 20.0, why: str = "") -> object:
-    """Wait until `what()` is true and return it; fail after a deadline."""
+def eventually(
+    what: Callable[[], object], *, seconds: float = 20.0, why: str = "", pause: float = 0.02
+) -> object:
+    """Wait until `what()` is true and return it; fail after a deadline. `pause` is for what is dear to ask."""
     deadline = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < deadline, why or f"not within {seconds} s"
-        time.sleep(0.02)
+        time.sleep(pause)
     return found
 
 

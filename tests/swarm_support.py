@@ -268,7 +268,7 @@ class Engine:
             assert self.process is not None and self.process.poll() is None, self.said()
             return self.docker("version", check=False).returncode == 0
 
-        eventually(up, seconds=60, why="dockerd did not start")
+        eventually(up, seconds=60, why="dockerd did not start", pause=0.2)
 
     def docker(
         self, *words: str, check: bool = True, seconds: float = 120

@@ -50,5 +50,6 @@ class Load:
                         break
             except (OSError, http.client.HTTPException) as error:
                 self.failed.append(f"{path} {error!r}")
+                time.sleep(self._pause)
             finally:
                 link.close()

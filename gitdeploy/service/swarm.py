@@ -26,7 +26,7 @@ from gitdeploy.domain.swarm import LABEL, Unit, service_name
 from gitdeploy.errors import Failed, Invalid
 from gitdeploy.runtime.slots import Environment as Place
 from gitdeploy.runtime.swarm.engine import PATIENCE, Engine, Service
-from gitdeploy.service import config, database, image, serving, surroundings
+from gitdeploy.service import config, database, image, policy, serving, surroundings
 from gitdeploy.service.context import Context
 from gitdeploy.service.serving import Proven
 from gitdeploy.service.teller import Teller
@@ -48,6 +48,9 @@ def prepare(ctx: Context, env: Environment, release: Release, proven: Proven, te
     """
     from gitdeploy.runtime.swarm import edge
 
+    own = policy.of_commit(ctx.repository(env.site), release.commit).of(env.name)
+    if own is not None and own.watch:
+        teller.detail("watch is not kept on the swarm: nobody rolls back what fails after it is live")
     _refuse_folders(proven.settings)
     _refuse_gate(ctx, env)
     build = ctx.ledger.builds.get(release.build)

@@ -64,6 +64,10 @@ def test_what_does_not_become_healthy_is_refused_with_its_last_lines(shop: Stage
 
 
 def test_a_release_command_that_fails_refuses(shop: Stage) -> None:
+    """Also on a swarm where a server that was killed has left one behind."""
+    for node in shop.nodes:
+        node.docker("service", "create", "-q", "--mode", "replicated-job", "--name", "shop-production-web-release",
+                    "--restart-condition", "none", shop.server.facts("live", "shop")["image"], "true")  # fmt: skip
     said = refused(shop, migrates=False)
     assert "The release command ended with exit code 4" in said and "release says worse" in said, said
 
@@ -216,10 +220,11 @@ def test_what_only_one_machine_gives_is_refused_on_the_swarm(shop: Stage) -> Non
     refused = shop.server.cli("preview", "protect", "shop", "production", stdin="sesame\n", check=False)
     assert refused.returncode == 2 and "whose edge keeps nobody out" in refused.stderr, refused
     for settings, said in (
-        ('[data]\nfiles = ["uploads"]\n', "uploads would lie on one node of the swarm"),
+        ('watch = "1m"\n[data]\nfiles = ["uploads"]\n', "uploads would lie on one node of the swarm"),
         ('[data]\ndatabases = ["sqlite:shop.db"]\n', "would lie on one node of the swarm"),
     ):
         shop.change("kept here", settings=settings)
         pushed = shop.project.push("main")
         shop.project.git("reset", "-q", "--hard", "HEAD~1")
         assert pushed.code == 1 and said in pushed.out, pushed.out
+        assert ("watch is not kept on the swarm" in pushed.out) == settings.startswith("watch"), pushed.out

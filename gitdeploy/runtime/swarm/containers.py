@@ -8,6 +8,7 @@ from gitdeploy.domain.swarm import LABEL
 from gitdeploy.runtime.swarm.engine import Task
 
 _FAILED = ("failed", "rejected", "orphaned")
+_OVER = ("complete", "failed", "rejected", "orphaned", "shutdown", "remove")
 _DUE = ("running", "ready")  # the second waits for a moment until it is started again
 
 
@@ -21,6 +22,11 @@ def trouble(task: Task) -> str:
     if status["State"] not in _FAILED:
         return ""
     return str(status.get("Err") or status.get("Message") or status["State"])
+
+
+def is_over(tasks: Sequence[Task]) -> bool:
+    """Whether a job has ended everywhere."""
+    return bool(tasks) and all(one["Status"]["State"] in _OVER for one in tasks)
 
 
 def number_of(task: Task, tasks: Sequence[Task]) -> int:

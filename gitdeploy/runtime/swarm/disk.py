@@ -15,13 +15,12 @@ from docker.types import ContainerSpec, Resources, RestartPolicy, ServiceMode, T
 
 from gitdeploy.domain.swarm import LABEL
 from gitdeploy.errors import Failed
-from gitdeploy.runtime.swarm import said
+from gitdeploy.runtime.swarm import containers, said
 from gitdeploy.runtime.swarm.engine import Engine, Service
 from gitdeploy.store import clock
 
 _SCRIPT = "import os; one = os.statvfs('/'); print(one.f_bavail * one.f_frsize, one.f_blocks * one.f_frsize)"
 _ROLE = {f"{LABEL}.role": "disk"}
-_OVER = ("complete", "failed", "rejected", "orphaned", "remove", "shutdown")
 _MEMORY = 64 * 1024**2
 _PAUSE = 0.3
 _STALE = 600.0  # seconds
@@ -66,8 +65,7 @@ def look(engine: Engine, image: str, *, within: float) -> list[Room]:
     try:
         until = time.monotonic() + within
         while time.monotonic() < until:
-            tasks = engine.tasks(id)
-            if tasks and all(one["Status"]["State"] in _OVER for one in tasks):
+            if containers.is_over(engine.tasks(id)):
                 break
             time.sleep(_PAUSE)
         return _read(engine, id)

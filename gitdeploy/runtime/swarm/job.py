@@ -11,7 +11,7 @@ from docker.errors import APIError
 from gitdeploy.domain.swarm import Unit
 from gitdeploy.errors import Busy, Failed
 from gitdeploy.runtime.swarm import said, service
-from gitdeploy.runtime.swarm.containers import trouble
+from gitdeploy.runtime.swarm.containers import is_over, trouble
 from gitdeploy.runtime.swarm.engine import Engine
 from gitdeploy.runtime.swarm.said import Line
 from gitdeploy.runtime.swarm.wanted import wanted
@@ -27,9 +27,11 @@ def run(engine: Engine, unit: Unit, network: str, *, within: float) -> tuple[int
     made = wanted(unit, network, service.secret(engine, unit), once=True)
 
     def create(client: APIClient) -> str:
+        _clear(client, unit.name)
         try:
-            one = client.create_service(made.task, name=unit.name, labels=unit.labels, mode=made.mode,
-                                         endpoint_spec=made.endpoint)  # fmt: skip
+            one = client.create_service(
+                made.task, name=unit.name, labels=unit.labels, mode=made.mode, endpoint_spec=made.endpoint
+            )
         except APIError as error:
             if error.status_code == 409:
                 raise Busy(f"{unit.program} still runs.", "Wait until it has ended.", again=10) from error
@@ -43,6 +45,13 @@ def run(engine: Engine, unit: Unit, network: str, *, within: float) -> tuple[int
         return code, said.masked(said.lines(engine, id), secrets)
     finally:
         engine.remove([{"ID": id}])
+
+
+def _clear(client: APIClient, name: str) -> None:
+    """Take away what has ended and was left by a server that was killed meanwhile."""
+    for one in client.services(filters={"name": name}):
+        if one["Spec"]["Name"] == name and is_over(client.tasks({"service": one["ID"]})):
+            client.remove_service(one["ID"])
 
 
 def _wait(engine: Engine, id: str, until: float) -> int | None:
