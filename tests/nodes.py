@@ -74,6 +74,10 @@ class Node(Engine):
     link: str = ""
     switch: str = ""
 
+    @property
+    def edge(self) -> str:
+        return f"{self.address}:{PORT}"
+
     def start(self) -> None:
         """Its disk is a small one of its own, in memory, which outlives an engine that is killed."""
         disk = self.folder / "data"
@@ -130,6 +134,11 @@ class Swarm:
         engines = " ".join(one.socket for one in self.nodes)
         place = f'engine = "{engines}"\nregistry = "{self.registry.address}"\ninsecure = true\n'
         return f"[swarm]\n{place}port = {PORT}\n{named}"
+
+    @property
+    def edges(self) -> list[str]:
+        """Where visitors come in."""
+        return [one.edge for one in self.nodes]
 
     def leader(self) -> Node:
         for one in self.nodes:

@@ -42,7 +42,7 @@ LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 _APPLETS = "sh ls cat cp mv rm ln mkdir chmod echo env find grep head tail sed awk sleep stat test true false wc wget"
-_SKIPPED = {"__pycache__", "test", "idlelib", "tkinter", "lib2to3", "ensurepip", "turtledemo", "pydoc_data"}
+_SKIPPED = {"test", "idlelib", "tkinter", "lib2to3", "ensurepip", "turtledemo", "pydoc_data"}
 _EDGE_NEEDS = ("click", "h11", "httptools", "idna", "jinja2", "markupsafe", "uvicorn", "uvloop")
 
 
@@ -354,11 +354,11 @@ def _layer() -> Iterator[tuple[tarfile.TarFile, io.BytesIO]]:
 
 def _plain(one: tarfile.TarInfo) -> tarfile.TarInfo | None:
     parts = Path(one.name).parts
-    if not _SKIPPED.isdisjoint(parts) or one.name.endswith((".a", ".pyc", ".exe")):
+    if not _SKIPPED.isdisjoint(parts) or one.name.endswith((".a", ".exe")):
         return None
     if any(part.startswith("config-3") for part in parts):
         return None
-    one.uid = one.gid = one.mtime = 0
+    one.uid = one.gid = 0  # times stay: what is compiled is for a file of that time
     one.uname = one.gname = ""
     one.mode |= 0o444
     return one

@@ -15,7 +15,7 @@ class Load:
     """
 
     def __init__(
-        self, edges: Sequence[str], host: str, visitors: int = 9, *, slow: str = "", pause: float = 0.005
+        self, edges: Sequence[str], host: str, visitors: int = 9, *, slow: str = "", pause: float = 0.03
     ):
         self.seen: Counter[tuple[int, str]] = Counter()
         self.failed: list[str] = []

@@ -95,7 +95,7 @@ def test_a_slow_start_is_waited_for(slots: Slots) -> None:
     ],
 )
 def test_what_was_got_instead_is_said(slots: Slots, check: Check, said: str) -> None:
-    app = slots.start()
+    app = slots.healthy()
     with pytest.raises(Failed) as error:
         slots.driver.wait_healthy(app, check)
     assert said in error.value.message

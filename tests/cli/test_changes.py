@@ -6,7 +6,7 @@ import pytest
 from cli_support import with_preview
 from support import passing_project, running
 
-server = pytest.fixture(scope="module")(running)
+server = pytest.fixture(scope="module", params=["embedded"])(running)
 project = pytest.fixture(passing_project)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 pytest.register_assert_rewrite("nodes", "swarm_support", "stage")
 
-from nodes import PORT, swarm  # noqa: E402
+from nodes import swarm  # noqa: E402
 from stage import Roll, Stage  # noqa: E402
 from support import Server  # noqa: E402
 
@@ -25,7 +25,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             made = ends.enter_context(swarm(Path(folder), count=1))
             server, address = Server(settings=made.settings), made.ground.gate
             nodes = made.nodes
-            edges = [f"{one.address}:{PORT}" for one in nodes]
+            edges = made.edges
         ends.callback(server.destroy)
         server.start()
         roll = ends.enter_context(contextlib.closing(Roll(address)))

@@ -78,7 +78,7 @@ release = "python3 app.py release"
 keep = 20
 """
 SITE = "shop"
-SECRET = "it's s3cret & long"
+SECRET = 'it\'s s3cret & "long"'
 STOP_TIMEOUT = 5
 """Seconds."""
 

@@ -107,8 +107,8 @@ def test_a_program_that_crashes_is_started_again(shop: Stage) -> None:
         assert shop.page("/crash", method="POST").status == 200
     eventually(lambda: shop.roll.heard.count(f"web production {release}") == 2)
     shop.shows(f"first {release}")
-    eventually(lambda: [one["restarts"] for one in shop.server.facts("ps", "shop")] == [1, 0])
-    assert "exit" in shop.server.facts("ps", "shop")[0]["last"]
+    ended = shop.server.facts("ps", "shop")
+    assert [one["restarts"] for one in ended] == [1, 0] and "exit" in ended[0]["last"], ended
 
 
 def test_nobody_notices_a_push_and_all_programs_move(shop: Stage) -> None:
@@ -128,7 +128,8 @@ def test_nobody_notices_a_push_and_all_programs_move(shop: Stage) -> None:
     with Load(shop.edges, "shop.localhost", visitors=6, slow="/slow/3", pause=0.05) as load:
         shop.push()
         pushed = time.monotonic()
-        eventually(lambda: shop.roll.there("web") == shop.roll.there("worker") == [shop.live], seconds=30)
+        new = [shop.live]
+        eventually(lambda: shop.roll.there("web") == shop.roll.there("worker") == new, seconds=30)
     assert not load.failed and {text for _, text in load.seen} == {"first", "second"}, load.failed[:5]
     assert old not in shop.roll.there("web")
     staying.join()
@@ -138,12 +139,13 @@ def test_nobody_notices_a_push_and_all_programs_move(shop: Stage) -> None:
 def test_scaling_holds_over_the_next_push(shop: Stage) -> None:
     shop.server.cli("scale", "shop", "web=2", "worker=0")
     two = [("web.1", "running"), ("web.2", "running")]
-    assert listed(shop) == two
+    eventually(lambda: listed(shop) == two)
     eventually(lambda: (len(shop.roll.there("web")), shop.roll.there("worker")) == (2, []))
     shop.change("third")
     shop.push()
     assert listed(shop) == two
-    eventually(lambda: (shop.roll.there("web"), shop.roll.there("worker")) == ([shop.live] * 2, []))
+    new = [shop.live] * 2
+    eventually(lambda: (shop.roll.there("web"), shop.roll.there("worker")) == (new, []))
     assert shop.server.cli("scale", "shop", "wbe=2", check=False).returncode == 2
     shop.server.cli("scale", "shop", "web=1", "worker=1")
 
@@ -162,7 +164,8 @@ def test_a_preview_runs_by_itself_and_ends_with_its_branch(shop: Stage) -> None:
 
 
 def test_scheduled_commands_run_with_what_is_live_and_not_in_previews(shop: Stage) -> None:
-    eventually(lambda: f"cron production {shop.live}" in shop.roll.heard, seconds=75)
+    wanted = f"cron production {shop.live}"
+    eventually(lambda: wanted in shop.roll.heard, seconds=75)
     eventually(lambda: "| cron says" in shop.server.cli("logs", "shop", "--process", "cron.1").stdout)
     assert not [one for one in shop.roll.heard if one.startswith("cron try")]
 
@@ -189,6 +192,12 @@ def test_the_doctor_names_the_node_whose_disk_is_full(shop: Stage) -> None:
         ), said
     finally:
         filler.unlink()
+
+
+def test_the_engine_shows_configuration_and_no_secret(shop: Stage) -> None:
+    for node in shop.nodes:
+        said = [one.attrs for one in node.client.services.list() if one.name == "shop-production-web"]
+        assert "COLOR=" in str(said) and "s3cret" not in str(said)
 
 
 def test_what_only_one_machine_gives_is_refused_on_the_swarm(shop: Stage) -> None:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ def needed(name: str, found: dict[str, importlib.metadata.Distribution]) -> None
             for line in one.requires or ():
                 if "extra ==" not in line or "binary" in line:
                     needed(re.split(r"[^\w.-]", line)[0], found)
+
+
+def copy_compiled(source: Path, target: Path) -> None:
+    """With what Python made of it, which it would make again for every environment."""
+    shutil.copy2(source, target)
+    if source.suffix == ".py" and (made := Path(cache_from_source(str(source)))).exists():
+        (target.parent / "__pycache__").mkdir(exist_ok=True)
+        shutil.copy2(made, target.parent / "__pycache__")
 
 
 def version(checkout: Path, number: str) -> None:
@@ -64,7 +73,7 @@ class Installed(Server):
             for file in one.files or () if one.name != "gitdeploy" else ():
                 if ".." not in file.parts and "__pycache__" not in file.parts:
                     (packages / file).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy(one.locate_file(file), packages / file)
+                    copy_compiled(Path(str(one.locate_file(file))), packages / file)
         subprocess.run([str(self.link / "bin/python"), "-m", *PIP, str(self.checkout)], check=True)
         self.listen, self.edge = (f"127.0.0.1:{free_port()}" for _ in range(2))
 

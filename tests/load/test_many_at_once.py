@@ -216,8 +216,7 @@ def test_a_draining_release_keeps_its_files(server, blog):
     folder = server.home / "sites/blog/production/slots/r2/root"
     assert (folder / "index.html").read_text() == "two"
     builds = [blog.commit(str(number), index_html=str(number)) for number in range(3, 15)]
-    for number, commit in enumerate(builds):
-        assert blog.push(f"{commit}:refs/heads/b{number}").ok
+    assert blog.push(*(f"{commit}:refs/heads/b{number}" for number, commit in enumerate(builds))).ok
     assert blog.push(f"HEAD:promote/{builds[0][:10]}").ok
     server.cli("gc")
     assert (folder / "index.html").read_text() == "two"

@@ -202,17 +202,19 @@ def test_switches_fail_no_request_while_new_domains_get_their_certificates(
     for one in visitors:
         one.start()
     switches = 0
-    for name in (NAMES[next(_next)], NAMES[next(_next)]):
-        Routes(edge.home).own(name, site.name, "production")
-        newcomer = threading.Thread(target=authority.visit, args=(name,))
-        newcomer.start()
-        while newcomer.is_alive():
-            switches += 1
-            site.production.point(f"s{switches % 4}")
-    until(lambda: min(counts) > 50)
-    ended.set()
-    for one in visitors:
-        one.join()
+    try:
+        for name in (NAMES[next(_next)], NAMES[next(_next)]):
+            Routes(edge.home).own(name, site.name, "production")
+            newcomer = threading.Thread(target=authority.visit, args=(name,))
+            newcomer.start()
+            while newcomer.is_alive():
+                switches += 1
+                site.production.point(f"s{switches % 4}")
+        until(lambda: min(counts) > 50)
+    finally:
+        ended.set()
+        for one in visitors:
+            one.join()
     assert not wrong
     assert switches > 10
 

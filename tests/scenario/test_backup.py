@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import buckets
+import command_line
 import databases
 import psycopg
 import pytest
@@ -31,10 +32,8 @@ def postgres():
 
 
 def restore(machine: Server, *words: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*GITDEPLOY, "--home", str(machine.home), "backup", "restore", *words],
-        capture_output=True, text=True, env={**os.environ, **env}, timeout=120,
-    )  # fmt: skip
+    words = ("--home", str(machine.home), "backup", "restore", *words)
+    done = command_line.run(*words, stdin="", env={**os.environ, **env}, timeout=120)
     assert not check or done.returncode == 0, done.stderr
     return done
 

@@ -12,7 +12,7 @@ from gitdeploy.service.cron import Cron
 from gitdeploy.web.serve import opened
 
 WEB = "web: exec python3 -m http.server --bind 127.0.0.1 $PORT\n"
-CRON = '[cron]\n"* * * * *" = "echo $GITDEPLOY_SITE > $GITDEPLOY_DATA/ran"\n'
+CRON = '[cron]\n"* * * * *" = "echo $GITDEPLOY_ENV $GITDEPLOY_RELEASE > $GITDEPLOY_DATA/ran"\n'
 
 
 def scheduled(server, folder: Path) -> Desk:
@@ -44,12 +44,15 @@ def unreadable(file: Path) -> None:
     file.mkdir()
 
 
-def test_one_damaged_site_does_not_stop_the_schedules_of_others(request, tmp_path, caplog):
+def test_one_damaged_site_does_not_stop_the_schedules_of_others_and_previews_have_none(
+    request, tmp_path, caplog
+):
     """The server is stopped, and its scheduler looked at where it is a minute later; the apps run on meanwhile."""
     server = Shared()
     request.addfinalizer(server.destroy)
     server.start()
     desks = [scheduled(server, tmp_path / str(number)) for number in range(5)]
+    assert desks[0].push("HEAD:refs/heads/feature/x").ok
     damaged = dict(zip(desks[1:4], (broken, gone, unreadable), strict=True))
     for one, damage in damaged.items():
         damage(signed(server, one))
@@ -62,6 +65,8 @@ def test_one_damaged_site_does_not_stop_the_schedules_of_others(request, tmp_pat
         cron._seen = datetime(2020, 1, 1, tzinfo=UTC)
         cron.look(ctx)
         eventually(lambda: ran[desks[0]].exists() and ran[desks[4]].exists())
+    eventually(lambda: ran[desks[0]].read_text() == "production r1\n")
+    assert not (server.home / "sites" / desks[0].site / "feature-x/data/1/ran").exists()
     for one in damaged:
         assert not ran[one].exists()
         assert f"{one.site} production: " in caplog.text

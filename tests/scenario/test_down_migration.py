@@ -30,6 +30,8 @@ def packages(tmp_path_factory):
     names = ("django", "gunicorn", "psycopg[binary]")
     install = ["python3", "-m", "pip", "install", "-q", "--no-compile", "--only-binary", ":all:"]
     subprocess.run([*install, "--target", str(folder), *names], check=True, capture_output=True, timeout=300)
+    for unused in ("gis", "admin", "admindocs", "postgres", "flatpages", "sitemaps"):
+        shutil.rmtree(folder / "django/contrib" / unused)
     for translated in folder.glob("django/**/locale/*/"):
         if translated.name != "en":
             shutil.rmtree(translated)

@@ -98,7 +98,9 @@ def test_flask_under_gunicorn(desk, index):
     assert desk.page().text == "<h1>cakes of r3</h1>"
 
 
+@pytest.mark.soak
 def test_django_keeps_its_database_and_migrates_it(desk, index):
+    """In the ordinary run Django is in test_down_migration.py."""
     for path, text in DJANGO.items():
         desk.write(path, index + text if path == "requirements.txt" else text)
     assert "Applying shop.0001_initial... OK" in deploy(desk)
@@ -262,7 +264,7 @@ def test_a_worker_needs_no_port_and_its_address_says_so_at_once(desk):
 def test_an_app_that_needs_long_to_start_is_waited_for_while_the_old_one_serves(desk):
     plain(desk)
     deploy(desk)
-    plain(desk, "time.sleep(8)")
+    plain(desk, "time.sleep(3)")
     desk.commit("slow")
     push = desk.start("push", "managed", "main")
     asked = 0
@@ -270,8 +272,8 @@ def test_an_app_that_needs_long_to_start_is_waited_for_while_the_old_one_serves(
         assert re.match("r[12] ", desk.page().text)
         asked += 1
     pushed = push.end()
-    assert pushed.ok and re.search(r"healthy in (8|9|1\d)\.\d s", pushed.out), pushed.out
-    assert asked > 50
+    assert pushed.ok and re.search(r"healthy in ([3-9]|1\d)\.\d s", pushed.out), pushed.out
+    assert asked > 20
     assert desk.page().text.startswith("r2 ")
 
 

@@ -38,7 +38,9 @@ def roles_and_databases(book: Book, request) -> set[str]:
     return {one for one in found if mine in one and "__proof" not in one}
 
 
-@pytest.mark.parametrize("book", ["sqlite:data/app.db", "postgres"], indirect=True)
+@pytest.mark.parametrize(
+    "book", [pytest.param("sqlite:data/app.db", marks=pytest.mark.soak), "postgres"], indirect=True
+)
 def test_a_migration_is_rehearsed_before_it_may_go_live(book, request):
     book.post("note/hello")
     before = roles_and_databases(book, request)
@@ -93,7 +95,7 @@ def test_a_migration_that_fails_on_a_copy_touches_nothing(book, request):
     assert roles_and_databases(book, request) == before
 
 
-@pytest.mark.parametrize("book", ["postgres", "mariadb"], indirect=True)
+@pytest.mark.parametrize("book", [pytest.param("postgres", marks=pytest.mark.soak), "mariadb"], indirect=True)
 def test_a_restore_is_rehearsed_and_says_how_long_the_databases_will_be_away(book, request):
     book.post("note/kept")
     book.push("HEAD:snapshot/production")

@@ -199,7 +199,7 @@ def test_publishing_and_collecting_at_once_loses_nothing(store: Store, home: Hom
     def work(seed: int) -> None:
         choice = random.Random(seed)
         try:
-            for number in range(25):
+            for number in range(12):
                 files = {f"f{choice.randrange(6)}": f"content {choice.randrange(12)}" for _ in range(4)}
                 with publish(store, files) as published:
                     build = f"bld_{seed}_{number}"

@@ -62,7 +62,7 @@ def test_every_operation_answers_as_declared_whatever_it_is_sent_and_shows_an_ex
         why = f"{name} answers otherwise than its example: run scripts/examples"
         assert fields(kept[name]["answered"]) == fields(now[name]["answered"]), why
         assert content["example"] == kept[name]["answered"]
-    wrong = tried(story, examples=2, derandomize=True)
+    wrong = tried(story, examples=1, derandomize=True)
     assert not wrong, "\n".join(wrong)
 
 

@@ -4,6 +4,7 @@ ledger, and what is refused is refused in the same words.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import command_line
 import pytest
 from guest_book import APP, SETTINGS
-from support import GITDEPLOY, Project, Server, eventually
+from support import Project, Server, eventually
 from web_support import Tab, said
 
 from gitdeploy.errors import BY_CODE
@@ -69,10 +71,14 @@ class Door:
 
     def settled(self) -> bool:
         """Nothing goes on beside the story: what a restore replaced is captured, snapshots are proven."""
-        rows = self.rows()
-        return all(one["phase"] in ("done", "undone") for one in rows["switches"]) and all(
-            one["verified"] for one in rows["snapshots"]
+        under_way = (
+            "SELECT 1 FROM switches WHERE site = :site AND phase NOT IN ('done', 'undone') "
+            "UNION ALL SELECT 1 FROM snapshots WHERE site = :site AND coalesce(verified, '') = ''"
         )
+        with contextlib.closing(
+            sqlite3.connect(f"file:{self.server.home}/ledger.db?mode=ro", uri=True)
+        ) as ledger:
+            return ledger.execute(under_way, {"site": self.site}).fetchone() is None
 
     def rows(self) -> dict[str, list[dict[str, object]]]:
         """What the ledger holds of this site, without what no two tellings have in common."""
@@ -119,8 +125,7 @@ class CommandLine(Door):
 
     def run(self, who: str, *words: str) -> subprocess.CompletedProcess[str]:
         there = ["--url", f"http://{self.server.listen}", "--token", self.tokens[who]]
-        return subprocess.run([*GITDEPLOY, *there, *words], capture_output=True, text=True, timeout=120,
-                              stdin=subprocess.DEVNULL, env={**os.environ, "NO_COLOR": "1"})  # fmt: skip
+        return command_line.run(*there, *words, stdin="", env={**os.environ, "NO_COLOR": "1"}, timeout=120)
 
     def order(self, verb: str, target: str, who: str = "olga", **options: str) -> Refusal | None:
         words = [verb, self.site, target]
