@@ -208,7 +208,7 @@ def _said(line: Wire, expected: bytes) -> Mapping[str, Any]:
         raise _refusal(payload)
     try:
         found = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if kind != expected or not isinstance(found, dict):
         raise Gone("it sent what no builder sends")
@@ -220,7 +220,7 @@ def _refusal(payload: bytes) -> GitdeployError:
     try:
         said = json.loads(payload)
         code, message, hint = (_line(said[name]) for name in ("code", "message", "hint"))
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         raise Gone("it sent what no builder sends") from None
     if code == "unfit":
         return Away(message, hint)

@@ -85,6 +85,11 @@ def remove(path: Path) -> None:
         process.check(Command(("rm", "-rf", "--one-file-system", "--", str(path))), timeout=3600)
 
 
+def full(folder: Path) -> bool:
+    """Whether no build may begin here: its disk is nearly full."""
+    return _space_left(folder) < _reserve(folder)
+
+
 def disk_watch(folders: Iterable[Path], most: int) -> Callable[[], str]:
     """A watch: `disk` once the folders hold more than `most` bytes, `space` once the disk runs out.
 
@@ -95,7 +100,7 @@ def disk_watch(folders: Iterable[Path], most: int) -> Callable[[], str]:
 
     def watch() -> str:
         nonlocal due
-        if _space_left(watched[0]) < _reserve(watched[0]):
+        if full(watched[0]):
             return "space"
         if time.monotonic() < due:
             return ""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -21,12 +22,19 @@ def listing(asked: Settings, site: str, limit: int, as_json: bool) -> None:
         return
     rows = [
         (one["id"], one["state"], one["commit"][:7], one["ref"].removeprefix("refs/heads/"),
-         "-" if one["seconds"] is None else f"{one['seconds']:.1f} s", screen.when(one["created_at"]),
+         _took(one), screen.when(one["created_at"]),
          one["error"] or one["subject"])
         for one in found
     ]  # fmt: skip
     head = ("BUILD", "STATE", "COMMIT", "BRANCH", "TOOK", "ASKED FOR", "SUBJECT")
     screen.table(rows, head=head, empty=f"{site} has no builds yet: git push managed main")
+
+
+def _took(one: dict[str, Any]) -> str:
+    """And on which other machine."""
+    if one["seconds"] is None:
+        return "-"
+    return f"{one['seconds']:.1f} s" + (f" on {one['builder']}" if one["builder"] else "")
 
 
 @click.group("build")
@@ -52,6 +60,7 @@ def show(asked: Settings, build: str, as_json: bool) -> None:
         "ref",
         "actor",
         "artifact",
+        "builder",
         "reused_from",
         "seconds",
         "error",

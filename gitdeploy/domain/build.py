@@ -11,7 +11,8 @@ STATES = ("queued", "building", "built", "failed", "canceled", "superseded")
 @dataclass(frozen=True)
 class Build:
     """A row of the ledger. Times are UTC ISO 8601. `key` is what makes two builds the same build:
-    (tree, recipe, builder, declared variables); `reused_from` names the build whose artifact it took.
+    (tree, recipe, builder, declared variables); `reused_from` names the build whose artifact it took;
+    `builder` the machine that made it, None where this one did.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Build:
     seconds: float | None = None
     error: str | None = None
     push: str | None = None
+    builder: str | None = None
 
     @property
     def over(self) -> bool:

@@ -38,6 +38,11 @@ class Builder:
             )
 
 
+def name_in(id: str) -> str | None:
+    """Of the machine that built, by the id that a provenance has; None where it was the server itself."""
+    return id.partition("@")[2] or None
+
+
 @dataclass(frozen=True)
 class Address:
     user: str

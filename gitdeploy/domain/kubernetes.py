@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,7 +111,7 @@ def _deployment(export: Export, name: str, program: Program) -> Manifest:
 def _container(export: Export, name: str, line: str, program: Program | None = None) -> Manifest:
     found: Manifest = {"name": name, "image": export.image}
     if line:
-        found |= {"command": ["/bin/sh", "-c", line], "workingDir": "/app"}
+        found |= {"command": _shell(line), "workingDir": "/app"}
     if export.variables:
         found["envFrom"] = [{"configMapRef": {"name": f"{export.name}-env"}}]
     ours = {"GITDEPLOY_RELEASE": export.release} | ({"PORT": str(PORT)} if name == WEB else {})
@@ -128,6 +129,11 @@ def _container(export: Export, name: str, line: str, program: Program | None = N
         "seccompProfile": {"type": "RuntimeDefault"},
     }  # fmt: skip
     return found
+
+
+def _shell(line: str) -> list[str]:
+    """Kubernetes makes `$` of `$$`, and a value of `$(NAME)`, before any shell sees the line."""
+    return ["/bin/sh", "-c", re.sub(r"\$(?=[$(])", "$$", line)]
 
 
 def _probes(export: Export) -> Manifest:
@@ -149,7 +155,7 @@ def _probes(export: Export) -> Manifest:
 def _action(export: Export) -> Manifest:
     check = export.check
     if export.spec is not None and check.command:
-        return {"exec": {"command": ["/bin/sh", "-c", check.command]}}
+        return {"exec": {"command": _shell(check.command)}}
     if not check.path:
         return {"tcpSocket": {"port": PORT}}
     host = {"name": "Host", "value": export.hosts[0]}

@@ -1,16 +1,19 @@
 """What a builder does when a server logs in: one build, in folders of its own, and nothing else.
 
 builder/places/<id>/source  the tree while it is built
-builder/cache/<site id>/    what builds of a site keep between runs; may be deleted at any time
+builder/cache/<site id>/    what builds of a site keep between runs; may be deleted at any time, and is when no build
+                            used it for a month
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +29,12 @@ from gitdeploy.store import durable
 from gitdeploy.store.home import Home
 
 _SITE = re.compile(r"[A-Za-z0-9_]{1,64}")
+_UNUSED = 30 * 86400
+"""Seconds after which a cache that no build used goes."""
+
+
+class _Unfit(GitdeployError):
+    """Nothing was run: it is no fault of the build, which may be made elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ class _Job:
             job = cls(**said, recipe=Recipe(**recipe))
             if _SITE.fullmatch(job.site):
                 return job
-        except (ValueError, TypeError, LookupError, AttributeError):
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             pass
         raise Invalid("The job is not understood.", "Install the same version of gitdeploy on both machines.")
 
@@ -76,11 +85,12 @@ def _work(home: Home, line: Wire, payload: bytes) -> None:
         job = _Job.parse(payload)
         if builder.builder_id() != job.builder:
             why = sandbox.isolation().why_not or f"it builds as {builder.builder_id()}, not as {job.builder}"
-            said = {"code": "unfit", "message": f"It cannot build: {why}.", "hint": "See: gitdeploy doctor"}
-            line.send_json(wire.REFUSED, said)
-            return
+            raise _Unfit(f"It cannot build: {why}.", "See: gitdeploy doctor")
         with _place(home) as place:
             _build(home, line, job, place)
+    except _Unfit as error:
+        line.send_json(wire.REFUSED, {**error.as_json(), "code": "unfit"})
+        line.drain()  # the rest of the tree; what is not taken would keep the server from hearing why
     except Canceled as error:
         line.send_json(wire.REFUSED, {**error.as_json(), "code": "canceled"})
     except GitdeployError as error:
@@ -89,9 +99,13 @@ def _work(home: Home, line: Wire, payload: bytes) -> None:
 
 def _build(home: Home, line: Wire, job: _Job, place: Path) -> None:
     source = place / "source"
-    parcel.receive(line, None, source, MOST_DISK)
-    cache = home.builder / "cache" / job.site
-    cache.mkdir(parents=True, exist_ok=True)
+    if workspace.full(place):
+        raise _Unfit("Its disk is nearly full.", "Free space there.")
+    try:
+        parcel.receive(line, None, source, MOST_DISK)
+        cache = _cache(home, job.site)
+    except (GitdeployError, OSError) as error:
+        raise _Unfit(f"It cannot take the tree: {error}", "See what its disk has.") from error
     over, gone = threading.Event(), threading.Event()
     watch = threading.Thread(target=_watch, args=(line, over, gone), daemon=True)
     watch.start()
@@ -119,6 +133,22 @@ def _watch(line: Wire, over: threading.Event, gone: threading.Event) -> None:
             return
 
 
+def _cache(home: Home, site: str) -> Path:
+    """That of a site, which is used now."""
+    caches = home.builder / "cache"
+    cache = caches / site
+    cache.mkdir(parents=True, exist_ok=True)
+    os.utime(cache)
+    for one in caches.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - one.stat().st_mtime > _UNUSED:
+                # First out of the way of a build that begins now.
+                one.rename(caches / f".{secrets.token_hex(8)}")
+    for one in caches.glob(".*"):
+        workspace.remove(one)
+    return cache
+
+
 @contextlib.contextmanager
 def _place(home: Home) -> Iterator[Path]:
     """A folder for one build, gone afterwards; those of builders that were killed go first."""
@@ -132,8 +162,9 @@ def _place(home: Home) -> Iterator[Path]:
             workspace.remove(lock.with_suffix(".tmp"))
             lock.unlink()
     place = places / secrets.token_hex(8)
-    lock = place.with_suffix(".lock")
-    with durable.exclusive(lock, busy="Another build has this folder."):
+    lock, new = place.with_suffix(".lock"), place.with_suffix(".new")
+    with durable.exclusive(new, busy="Another build has this folder."):
+        new.rename(lock)  # so that one that begins meanwhile finds no lock that is not held
         place.mkdir(mode=0o711)
         try:
             yield place

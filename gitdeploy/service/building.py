@@ -12,6 +12,7 @@ from gitdeploy.build import workspace
 from gitdeploy.build.detect import detect, with_procfile
 from gitdeploy.build.log import BuildLog
 from gitdeploy.domain.build import Build
+from gitdeploy.domain.builder import name_in
 from gitdeploy.domain.config import Config
 from gitdeploy.domain.digest import Digest
 from gitdeploy.domain.manifest import Manifest
@@ -188,7 +189,7 @@ def _run(ctx: Context, wanted: Wanted, work: Work, job: Job) -> Made:
                     row = ctx.ledger.builds.change(row, key=work.key_by(kind))
                 publishing.attest(ctx, row, work.recipe, work.settings, published.manifest, by)
                 seconds = time.monotonic() - started
-                row = _built(ctx, row, published.manifest.root, seconds)
+                row = _built(ctx, row, published.manifest.root, seconds, by)
             teller.detail(f"built in {seconds:.1f} s: {published.manifest.files} files")
     except BaseException as error:
         _over(ctx, row, error, time.monotonic() - started)
@@ -228,14 +229,19 @@ def _make(
         workspace.remove(work_folder)
 
 
-def _built(ctx: Context, row: Build, artifact: Digest, seconds: float) -> Build:
+def _built(ctx: Context, row: Build, artifact: Digest, seconds: float, by: str) -> Build:
     with ctx.ledger.atomic():
         ctx.event(
             "build.built", actor=row.actor, site=row.site, subject=row.id,
             data={"commit": row.commit, "artifact": artifact},
         )  # fmt: skip
         return ctx.ledger.builds.change(
-            row, state="built", artifact=artifact, finished_at=clock.now(), seconds=seconds
+            row,
+            state="built",
+            artifact=artifact,
+            finished_at=clock.now(),
+            seconds=seconds,
+            builder=name_in(by),
         )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gitdeploy.domain.build import Build
+from gitdeploy.domain.builder import name_in
 from gitdeploy.domain.environment import Environment
 from gitdeploy.domain.names import PRODUCTION, SiteName
 from gitdeploy.domain.release import NOTED, Release, remarked
@@ -77,7 +78,7 @@ def _builds(ctx: Context, site: Site, statements: list[Statement]) -> None:
                 id=one.build_id, site=site.name, commit=one.commit, tree=one.tree, ref="", state="built",
                 actor="recover", created_at=one.started_on, key=building.key_of(ctx, site, one.commit),
                 recipe=json.dumps(one.recipe), artifact=one.artifact, started_at=one.started_on,
-                finished_at=one.finished_on,
+                finished_at=one.finished_on, builder=name_in(one.builder),
             )
         )  # fmt: skip
 

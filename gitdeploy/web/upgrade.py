@@ -36,6 +36,7 @@ from gitdeploy.store.ledger import Ledger
 _LONGEST_STOP = 120.0
 _LONGEST_START = 60.0
 _STAYS = 2.0
+_PARTS = ("", "-wal")
 STOPPING, SWITCHING, STARTING, BACK = "stopping", "switching", "starting", "back"
 
 
@@ -94,10 +95,13 @@ def upgrade(home: Path, source: Path | None, said: Callable[[bytes], None]) -> d
     durable.make_folder(_state(where).parent, mode=0o700)
     with durable.exclusive(where.run / "upgrade.lock", busy="An upgrade is under way."):
         state = State.read(where)
-        if state is not None:
-            teller.step(f"an upgrade from {state.before} to {state.after} was interrupted")
-            return _go_on(where, here, state, teller)
-        return _go_on(where, here, _begin(where, here, _source(here, source), teller), teller)
+        if state is None:
+            return _go_on(where, here, _begin(where, here, _source(here, source), teller), teller)
+        teller.step(f"an upgrade from {state.before} to {state.after} was interrupted")
+        if state.phase == STARTING and daemon.version(where) == state.after:
+            # It has served since, perhaps for long: what it wrote is not taken from it.
+            return _end(where, here, state, teller)
+        return _go_on(where, here, state, teller)
 
 
 def self_check(home: Path, ledger: Path) -> dict[str, Any]:
@@ -173,10 +177,10 @@ def _go_on(home: Home, here: Installation, state: State, teller: Teller) -> dict
     link, old, new = (Path(one) for one in (state.link, state.old, state.new))
     if state.phase in (STOPPING, SWITCHING):
         with _stopped(home, teller):
-            if state.phase == STOPPING:
+            if link.resolve() != new:
+                # Again, too, if it was interrupted here: the old one may have run since.
                 _save(home)
                 state = replace(state, phase=SWITCHING).write(home)
-            if link.resolve() != new:
                 replace(here, link=link).point(new)
             if old == link:
                 old = replace(here, link=link).first
@@ -190,7 +194,7 @@ def _go_on(home: Home, here: Installation, state: State, teller: Teller) -> dict
     _put_back(home, here, state, served, teller)
     raise Failed(
         f"The upgrade to {state.after} did not succeed; {state.before} is back, with the ledger of before.",
-        "See the server's log for what the new version said.",
+        f"See the server's log for what the new version said. The ledger that it had is {_replaced(home)}.",
     )
 
 
@@ -253,6 +257,8 @@ def _end(home: Home, here: Installation, state: State, teller: Teller) -> dict[s
 
 
 def _save(home: Home) -> None:
+    for end in _PARTS:
+        Path(f"{_replaced(home)}{end}").unlink(missing_ok=True)
     Ledger.copy_of(home.ledger, _saved(home))
 
 
@@ -263,6 +269,10 @@ def _restore(home: Home) -> None:
     os.chown(temp, owner.st_uid, owner.st_gid)
     temp.chmod(owner.st_mode & 0o777)
     durable.flush([temp], home.root)
+    for end in _PARTS:
+        source, kept = Path(f"{home.ledger}{end}"), Path(f"{_replaced(home)}{end}")
+        if source.exists() and not kept.exists():
+            kept.hardlink_to(source)
     for end in ("-wal", "-shm"):
         home.ledger.with_name(home.ledger.name + end).unlink(missing_ok=True)
     temp.rename(home.ledger)
@@ -289,3 +299,8 @@ def _state(home: Home) -> Path:
 
 def _saved(home: Home) -> Path:
     return home.root / "upgrade" / "ledger.db"
+
+
+def _replaced(home: Home) -> Path:
+    """The ledger that the new version had, if the old one was put back."""
+    return home.root / "upgrade" / "replaced.db"

@@ -93,6 +93,7 @@ def build(row: Build) -> releases.Build:
         "actor": row.actor, "subject": row.subject, "reused_from": row.reused_from, "artifact": row.artifact,
         "created_at": row.created_at, "started_at": row.started_at, "finished_at": row.finished_at,
         "seconds": row.seconds, "error": row.error, "push": row.push,
+        "builder": row.builder,
     }  # fmt: skip
 
 

@@ -169,14 +169,36 @@ def test_it_upgrades_itself_and_puts_itself_back_when_the_new_one_is_not_healthy
     assert installed.runs() == "7.1.0" and installed.link.readlink().name == "gitdeploy-1"
     visited.commit("one", about_html="about")
     assert visited.push("main").ok and installed.get("blog", "/about.html").text == "about"
-    assert not (installed.home / "upgrade/state.json").exists()
+    state = installed.home / "upgrade/state.json"
+    assert not state.exists()
+
+    # As one that was killed long ago when it had started the new one, whose doctor has found something since.
+    served = {"pid": 1, "uid": os.geteuid(), "words": ["serve"]}
+    state.write_text(json.dumps({
+        "phase": "starting", "link": str(installed.link), "old": f"{installed.link}-0", "new": f"{installed.link}-1",
+        "before": "0.0.0", "after": "7.1.0", "served": served,
+    }))  # fmt: skip
+    (installed.home / "hooks/pre-receive").rename(installed.home / "hooks/away")
+    ended = installed.upgrade()
+    assert ended.returncode == 0 and installed.runs() == "7.1.0" and not state.exists(), ended.stdout
+    (installed.home / "hooks/away").rename(installed.home / "hooks/pre-receive")
 
     version(installed.checkout, "7.2.0")
     serve = installed.checkout / "gitdeploy/web/serve.py"
     whole = serve.read_text()
     serve.write_text(whole.replace("        reconcile.at_start(ctx)", "        ctx.site('nowhere')"))
+    killed = installed.upgrade(dies_at="stopping")
+    assert killed.returncode == -signal.SIGKILL, killed.stdout
+    for one in installed.pids():
+        os.kill(one, signal.SIGTERM)
+    eventually(lambda: not installed.pids(), seconds=60)
+    state.write_text(state.read_text().replace('"stopping"', '"switching"'))  # a moment later
+    installed.start(command=installed.program)
+    installed.cli("access", "grant", "zoe", "viewer", "--site", "blog")
     failed = installed.upgrade()
     assert failed.returncode == 1 and "it ended at its start" in failed.stdout, failed.stdout
+    assert "zoe" in installed.cli("access", "list").stdout, "what the old one did in between is lost"
+    assert (installed.home / "upgrade/replaced.db").exists()
     assert "7.1.0 is back, with the ledger of before" in failed.stdout
     eventually(lambda: len(installed.pids()) == 1 and installed.runs() == "7.1.0")
     assert (

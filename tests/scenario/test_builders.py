@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,7 @@ def test_a_push_is_built_on_a_builder_and_on_the_server_when_that_is_gone(
     assert pushed.ok and "on the builder atlas" in pushed.out, pushed.out
     assert "it is [redacted]" in pushed.out and secret not in pushed.out, pushed.out
     there = desk.builds[0]
-    assert there["artifact"] == here["artifact"]
+    assert there["artifact"] == here["artifact"] and (here["builder"], there["builder"]) == (None, "atlas")
     assert built_by(shared, there) == f"{LOCAL}@atlas"
     assert desk.page(path="/link").text.startswith("the page")
 
@@ -190,3 +191,55 @@ def test_what_is_cancelled_ends_on_the_builder_and_what_fails_there_is_not_tried
     desk.commit("here", gitdeploy_toml='[build]\ncommand = "mkdir out; echo x > out/a"\noutput = "out"\n')
     pushed = desk.push("main")
     assert pushed.ok and "builder" not in pushed.out, pushed.out
+
+
+def test_of_builds_at_once_those_that_lose_their_builder_are_made_on_another(
+    shared, desk, machine, hold, tmp_path, request
+):
+    (tmp_path / "bolt").mkdir()
+    bolt = Machine(tmp_path / "bolt")
+    request.addfinalizer(bolt.destroy)
+    line = f'restrict,command="gitdeploy build-for" {(shared.home / "keys/builders.pub").read_text().strip()}'
+    bolt.let_in(line, f"ulimit -f 64; {' '.join(GITDEPLOY)} --home {bolt.home} build-for")
+    shared.cli("builder", "add", "bolt", bolt.address, "--places", "1")
+    desk.write("large", "x" * 1_000_000)
+    desk.commit("one", gitdeploy_toml=hold.settings("none"))
+    hold.free("none")
+    pushed = desk.push("main")  # as where the disk is full: no fault of the build
+    assert pushed.ok and "the builder bolt: It cannot take the tree: Cannot write large" in pushed.out, (
+        pushed.out
+    )
+    assert "on the server itself" in pushed.out and desk.builds[0]["builder"] is None
+
+    shared.cli("builder", "remove", "bolt")
+    bolt.let_in(line)
+    shared.cli("builder", "add", "bolt", bolt.address, "--places", "1")
+    add(shared, machine)
+    cache = bolt.home / "builder/cache"
+    for days, name in ((31, "old"), (29, "young")):
+        (cache / name / "kept").mkdir(parents=True)
+        os.utime(cache / name, (time.time() - days * 86400,) * 2)
+    desks = [desk, *(shared.new_site(tmp_path / name) for name in ("two", "three"))]
+    pushing = []
+    for number, one in enumerate(desks):
+        one.commit("waits", gitdeploy_toml=hold.settings(f"at-once-{number}", f"page {number}"))
+        pushing.append(one.start("push", "managed", "main"))
+        hold.arrived(f"at-once-{number}")
+
+    def running() -> dict[str, int]:
+        return {one["name"]: one["running"] for one in shared.ask("/builders")}
+
+    assert running() == {"atlas": 2, "bolt": 1}
+    machine.cut()
+    eventually(lambda: running() == {"atlas": 0, "bolt": 1}, why=str(running()))
+    for number, _ in enumerate(desks):
+        hold.free(f"at-once-{number}")
+    for number, (one, push) in enumerate(zip(desks, pushing, strict=True)):
+        ended = push.end()
+        assert ended.ok and "on the builder bolt" in ended.out and "server itself" not in ended.out, ended.out
+        assert one.page().text == f"page {number}\n" and one.builds[0]["builder"] == "bolt"
+    assert "\nbuilder      bolt\n" in shared.cli("build", "show", desk.builds[0]["id"]).stdout
+    assert " s on bolt " in shared.cli("builds", desk.site).stdout
+    assert (cache / "young/kept").exists() and not (cache / "old").exists()
+    assert not [one for one in cache.iterdir() if one.name.startswith(".")]
+    machine.door.open()

@@ -8,7 +8,7 @@ import yaml
 
 SETTINGS = """
 [processes]
-mailer = "exec sleep 1000"
+mailer = "echo $$; exec sleep $(echo 1000)"
 release = "true"
 
 [processes.web]
@@ -81,6 +81,10 @@ def test_an_app_is_exported_with_all_that_it_runs_and_no_secret(shared, desk):
     assert of_kind(found, "ConfigMap")["data"] == {"COLOR": "red: #1"} and said["secrets"] == ["TOKEN"]
     hosts = [one["host"] for one in of_kind(found, "Ingress")["spec"]["rules"]]
     assert hosts == [f"{desk.site}.localhost", f"{desk.site}.example.org"]
+    (mailer,) = of_kind(found, "Deployment", "-mailer")["spec"]["template"]["spec"]["containers"]
+    assert mailer["command"][-1] == "echo $$$$; exec sleep $$(echo 1000)", (
+        "as Kubernetes takes it for the shell's"
+    )
     service = of_kind(found, "Service")["spec"]
     labels = web["spec"]["template"]["metadata"]["labels"]
     assert service["selector"].items() <= labels.items() and web["spec"]["selector"]["matchLabels"] == labels

@@ -12,11 +12,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import buckets
 import pytest
-from scenario_support import Shared, works_on
+from scenario_support import Shared, processes_with, works_on
 from support import GITDEPLOY, Server
 from support import eventually as soon
 
+from gitdeploy.cli.standby import PASSWORD
 from gitdeploy.domain.backup import Contents
 from gitdeploy.domain.term import Claim
 from gitdeploy.errors import Busy, Refused
@@ -40,11 +42,11 @@ def eventually(what, why: str = "") -> None:
 def following(request, place):
     """A function that has a machine follow."""
 
-    def begin(machine: Server) -> subprocess.Popen[bytes]:
+    def begin(machine: Server, to: str = "") -> subprocess.Popen[bytes]:
         shutil.rmtree(machine.home)
         log = open(machine.log, "ab")  # noqa: SIM115
         one = subprocess.Popen(
-            [*GITDEPLOY, "--home", str(machine.home), "standby", "follow", str(place)], stderr=log
+            [*GITDEPLOY, "--home", str(machine.home), "standby", "follow", to or str(place)], stderr=log
         )
 
         def end() -> None:
@@ -159,6 +161,64 @@ def test_a_promoted_standby_acts_and_the_server_that_it_replaced_never_does(
     assert first.cli("standby", "follow", str(place), check=False).returncode == 4
 
     works_on(second, desk.site, tmp_path / "again", second.secret("maya"))
+
+
+@pytest.mark.soak
+def test_a_bucket_does_as_well_as_a_folder_and_one_that_hangs_has_nobody_act(
+    machine, following, tmp_path, monkeypatch
+):
+    with buckets.bucket(tmp_path / "s3") as said:
+        reached, port = elsewhere(said["copy"], said), said["endpoint"].rpartition(":")[2]
+        options = "".join(
+            f'{name} = "{said[name]}"\n' for name in ("endpoint", "region", "access_key", "secret_key")
+        )
+        settings = f'[standby]\nto = "{said["copy"]}"\nlease = "3s"\npassword = "seal"\n{options}'
+        first, second = machine(settings), machine()
+        start(first)
+        desk = first.new_site(tmp_path / "desk")
+        desk.commit("one", index_html="one")
+        assert desk.push("main").ok and desk.push("HEAD:refs/heads/fix").ok
+        with monkeypatch.context() as given:
+            for name, value in (
+                ("AWS_ENDPOINT_URL", said["endpoint"]), ("AWS_REGION", said["region"]),
+                ("AWS_ACCESS_KEY_ID", said["access_key"]), ("AWS_SECRET_ACCESS_KEY", said["secret_key"]),
+                (PASSWORD, "seal"),
+            ):  # fmt: skip
+                given.setenv(name, value)
+            follower = following(second, said["copy"])
+        backups = BackupPlace(reached, "seal")
+
+        def up_to_date() -> bool:
+            state = follow.State.read(Home(second.home))
+            return state is not None and state.applied == backups.ids()[-1] and lag(first, first.admin) == 0.0
+
+        eventually(up_to_date, why=second.said())
+        assert desk.push(":refs/heads/fix").ok and desk.push("HEAD:refs/heads/fix/it").ok
+        desk.commit("two", index_html="two")
+        assert desk.push("main").ok
+        eventually(up_to_date, why=second.said())
+
+        (server,) = [
+            pid for pid in processes_with("rclone") if port in Path(f"/proc/{pid}/cmdline").read_text()
+        ]
+        os.kill(server, signal.SIGSTOP)
+        eventually(lambda: desk.commit("x") and "does not answer" in desk.push("HEAD:refs/heads/x").out)
+        assert first.get(desk.site).text == "two"
+        os.kill(server, signal.SIGCONT)
+        eventually(lambda: desk.push("HEAD:refs/heads/x").ok)
+        eventually(up_to_date, why=second.said())
+
+        second.cli("standby", "promote")
+        assert follower.wait(timeout=30) == 0
+        start(second)
+        assert (
+            second.get(desk.site).text == "two" and status(second) == "acts" and status(first) == "replaced"
+        )
+        late = desk.push("HEAD:refs/heads/late")
+        assert not late.ok and "Another server acts now" in late.out
+        works_on(second, desk.site, tmp_path / "again", second.secret("maya"))
+        first.stop()
+        second.stop()
 
 
 STEPS = {

@@ -21,7 +21,7 @@ CREATE TABLE builds (
   id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites(name) ON UPDATE CASCADE ON DELETE CASCADE,
   "commit" TEXT NOT NULL, tree TEXT NOT NULL, ref TEXT NOT NULL, state TEXT NOT NULL, actor TEXT NOT NULL,
   created_at TEXT NOT NULL, key TEXT NOT NULL, recipe TEXT NOT NULL, reused_from TEXT, artifact TEXT,
-  subject TEXT NOT NULL, started_at TEXT, finished_at TEXT, seconds REAL, error TEXT, push TEXT
+  subject TEXT NOT NULL, started_at TEXT, finished_at TEXT, seconds REAL, error TEXT, push TEXT, builder TEXT
 );
 CREATE INDEX builds_by_key ON builds (site, key, state);
 CREATE INDEX builds_by_commit ON builds (site, "commit");

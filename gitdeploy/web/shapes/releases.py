@@ -62,6 +62,7 @@ class Build(TypedDict):
     seconds: float | None
     error: str | None
     push: str | None
+    builder: str | None
 
 
 class Schedule(TypedDict):
