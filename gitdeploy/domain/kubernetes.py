@@ -133,7 +133,7 @@ def _container(export: Export, name: str, line: str, program: Program | None = N
 
 def _shell(line: str) -> list[str]:
     """Kubernetes makes `$` of `$$`, and a value of `$(NAME)`, before any shell sees the line."""
-    return ["/bin/sh", "-c", re.sub(r"\$(?=[$(])", "$$", line)]
+    return ["/bin/sh", "-c", re.sub(r"\$+(?=\()|\${2,}", lambda found: 2 * found[0], line)]
 
 
 def _probes(export: Export) -> Manifest:

@@ -193,6 +193,7 @@ def test_it_upgrades_itself_and_puts_itself_back_when_the_new_one_is_not_healthy
         os.kill(one, signal.SIGTERM)
     eventually(lambda: not installed.pids(), seconds=60)
     state.write_text(state.read_text().replace('"stopping"', '"switching"'))  # a moment later
+    installed.process.wait()
     installed.start(command=installed.program)
     installed.cli("access", "grant", "zoe", "viewer", "--site", "blog")
     failed = installed.upgrade()
