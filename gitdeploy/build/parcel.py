@@ -63,7 +63,9 @@ def receive(wire: Wire, first: tuple[bytes, bytes] | None, folder: Path, most: i
                     os.fchmod(file.fileno(), 0o755)
                 while (frame := wire.receive())[0] == PIECE:
                     room.take(len(frame[1]))
-                    file.write(frame[1])
+                    piece = memoryview(frame[1])
+                    while piece:  # what the disk still has room for is written without a word
+                        piece = piece[file.write(piece) :]
         kind, payload = frame
     if kind != END:
         raise Gone("it sent what no builder sends")
